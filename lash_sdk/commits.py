@@ -1,0 +1,173 @@
+"""
+A commit: everything that a turn leaves behind, in one piece.
+
+A store applies all of it or nothing. Its parts are stored once, as rows, each
+with a hash; the commit's own hash chains them to the commit before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .graph import Node, check_pairs
+from .json import Json, digest, encode
+from .messages import Blob, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .usage import UsageRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """
+    A part of a session's state that changed: tools, policy, protocol, a plugin.
+
+    Attributes:
+        name: "policy", "tools", "protocol", or "plugin/<name>".
+        version: Of the value's form, for migrations.
+        value: JSON; None removes the component.
+    """
+
+    name: str
+    version: int
+    value: Json
+
+    @property
+    def data(self) -> bytes:
+        """The canonical bytes, version included."""
+        return encode({"value": self.value, "version": self.version})
+
+    @property
+    def ref(self) -> str:
+        """What its blob is known by: equal content, equal ref."""
+        return digest(self.data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginRow:
+    """A named row of a plugin's own, written with the commit that made it."""
+
+    plugin: str
+    name: str
+    body: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """
+    What is to become a session's head.
+
+    Attributes:
+        expected: The revision it builds on; 0 makes the session.
+        operation: Its id; the same id with the same body is the same commit.
+        at: When, in seconds since 1970, UTC; not a part of the body.
+        turns: Committed turns on the path after this commit.
+        nodes: New nodes, one chain that starts at the head's leaf.
+        leaf: The leaf after this commit.
+        components: Those that changed.
+        blobs: Bytes that new messages refer to.
+        consumed: Keys of the inbox rows it used.
+        children: Pending child sessions that it makes visible.
+        turn: The turn whose journal rows it clears, if there are any.
+    """
+
+    session: str
+    expected: int
+    operation: str
+    at: float = field(default=0.0, compare=False)
+    turns: int = 0
+    nodes: tuple[Node, ...] = ()
+    leaf: str | None = None
+    components: tuple[Component, ...] = ()
+    blobs: tuple[Blob, ...] = ()
+    usage: tuple[UsageRow, ...] = ()
+    consumed: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
+    rows: tuple[PluginRow, ...] = ()
+    turn: str | None = None
+
+    def check(self) -> Commit:
+        """
+        Return the commit itself once its history is one that a model accepts.
+
+        Raises:
+            InvalidHistory: Calls and results don't pair, or an id is taken
+                twice; nothing may be written.
+        """
+        check_pairs([n.value for n in self.nodes if isinstance(n.value, Message)])
+        return self
+
+    def parts(self) -> list[tuple[str, str, bytes]]:
+        """
+        Return its parts in their one order, as (kind, key, bytes).
+
+        The bytes of a node are prefixed with its id and parent when hashed,
+        see `part_hash`; blobs are there by their hash alone.
+        """
+        parts = [(n.kind, f"{n.id} {n.parent or ''}", n.data) for n in self.nodes]
+        parts += [("component", c.name, c.data) for c in self.components]
+        parts += [("blob", b.sha256, b"") for b in self.blobs]
+        parts += [("usage", u.id, encode(u.to_json())) for u in self.usage]
+        parts += [("inbox", key, b"") for key in self.consumed]
+        parts += [("child", child, b"") for child in self.children]
+        parts += [("row", f"{r.plugin} {r.name}", encode(r.body)) for r in self.rows]
+        parts.append(("head", self.leaf or "", b"%d" % self.turns))
+        return parts
+
+    def hash(self, parent: str) -> str:
+        """Return the commit's hash, after the commit whose hash is *parent*."""
+        return chain_hash(parent, self.operation, map(part_hash, self.parts()))
+
+
+def part_hash(part: tuple[str, str, bytes]) -> str:
+    """Return the sha256 of one part: its kind, its key and its bytes."""
+    kind, key, data = part
+    hashed = hashlib.sha256(f"{kind}\n{key}\n".encode("utf-8", "surrogatepass"))
+    hashed.update(data)
+    return hashed.hexdigest()
+
+
+def chain_hash(parent: str, operation: str, hashes: Iterable[str]) -> str:
+    """Return the sha256 over the parent's hash, the operation id and the parts."""
+    text = "\n".join([parent, operation, *hashes])
+    return digest(text.encode("utf-8", "surrogatepass"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """
+    Proof that a commit is durable.
+
+    Attributes:
+        revision: The session's revision after it.
+        leaf: Its leaf after it.
+    """
+
+    session: str
+    operation: str
+    revision: int
+    leaf: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """
+    Where a session stands.
+
+    Attributes:
+        manifest: Component name to the ref of its blob.
+        updated: Time of the last commit, in seconds since 1970, UTC.
+        parent: The session that made this one, if any.
+    """
+
+    session: str
+    revision: int
+    leaf: str | None
+    turns: int
+    manifest: Mapping[str, str]
+    updated: float
+    parent: str | None = None

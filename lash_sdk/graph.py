@@ -1,0 +1,323 @@
+"""
+A session's history: nodes, the graph they form, and the messages on its path.
+
+Graph and history are views: a shared log that only grows, and how far this view
+sees. Appending copies nothing, and nobody who holds a view sees it change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, overload
+
+from .errors import InvalidHistory
+from .json import Json, encode
+from .messages import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Value(Protocol):
+    """What a node can hold: anything that says itself in JSON."""
+
+    @property
+    def kind(self) -> str:
+        """The word that its nodes carry."""
+        ...
+
+    def to_json(self) -> Json:
+        """Return it as it's stored."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """A node's value as it was stored: of a kind that's decoded on demand, or unknown."""
+
+    kind: str
+    body: Json
+
+    def to_json(self) -> Json:
+        """Return the body itself."""
+        return self.body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """
+    A plugin's own node: on the path, but never shown to the model.
+
+    Attributes:
+        type: The plugin's word for it.
+    """
+
+    kind: ClassVar[str] = "plugin"
+    plugin: str
+    type: str
+    body: Json
+
+    def to_json(self) -> Json:
+        """Return the node's body as it's stored."""
+        return {"plugin": self.plugin, "type": self.type, "body": self.body}
+
+
+MESSAGE: Final = "message"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """
+    One entry of a session graph.
+
+    Attributes:
+        id: "<turn id>:<ordinal>", unique in the store.
+        parent: The node before it on its path; None for a root.
+        value: A `Message`, a `ToolRecord`, a `Note`, or `Raw`.
+    """
+
+    id: str
+    parent: str | None
+    value: Message | Value
+    _data: list[bytes] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+
+    @property
+    def kind(self) -> str:
+        """ "message", "tool", "plugin", or a word that a later version knows."""
+        return MESSAGE if isinstance(self.value, Message) else self.value.kind
+
+    @property
+    def data(self) -> bytes:
+        """The canonical bytes of the value, made once."""
+        if not self._data:
+            self._data.append(encode(self.value.to_json()))
+        return self._data[0]
+
+
+def read_node(id: str, parent: str | None, kind: str, body: Json) -> Node:
+    """
+    Return the node that was stored; a kind we don't know is kept as it is.
+
+    Raises:
+        StoreCorrupt: A message's body isn't one.
+    """
+    value = Message.from_json(body) if kind == MESSAGE else Raw(kind=kind, body=body)
+    return Node(id=id, parent=parent, value=value)
+
+
+def chain(turn: str, parent: str | None, values: Iterable[Message | Value]) -> tuple[Node, ...]:
+    """Return *values* as nodes of *turn*, each the parent of the next."""
+    nodes = []
+    for ordinal, value in enumerate(values):
+        node = Node(id=f"{turn}:{ordinal}", parent=parent, value=value)
+        nodes.append(node)
+        parent = node.id
+    return tuple(nodes)
+
+
+class Graph:
+    """
+    A view of a session's nodes: those up to a point, and which one is the leaf.
+
+    Everything that can't be reached from the leaf is an inactive branch.
+    """
+
+    __slots__ = ("_index", "_log", "_size", "leaf")
+
+    def __init__(self) -> None:
+        self._log: list[Node] = []
+        self._index: dict[str, int] = {}
+        self._size = 0
+        self.leaf: str | None = None
+
+    def append(self, nodes: Sequence[Node]) -> Graph:
+        """
+        Return a graph with *nodes* added, the last of them its leaf.
+
+        Raises:
+            InvalidHistory: An id is taken, or they aren't one chain that
+                starts at this graph's leaf.
+        """
+        parent = self.leaf
+        fresh: set[str] = set()
+        for node in nodes:
+            if node.parent != parent:
+                raise InvalidHistory(
+                    f"node {node.id!r}: expected parent {parent!r}, found {node.parent!r}"
+                )
+            if node.id in self or node.id in fresh:
+                raise InvalidHistory(f"node {node.id!r} is there already")
+            fresh.add(node.id)
+            parent = node.id
+        after = self._grow(nodes)
+        after.leaf = parent
+        return after
+
+    def load(self, nodes: Iterable[Node], leaf: str | None) -> Graph:
+        """
+        Return a graph with stored *nodes* added, parents first, and this *leaf*.
+
+        Raises:
+            InvalidHistory: An id is taken, a parent comes later or never (so
+                there can be no cycle), or the leaf is unknown.
+        """
+        after = self._grow(())
+        for node in nodes:
+            if node.id in after:
+                raise InvalidHistory(f"node {node.id!r} is there already")
+            if node.parent is not None and node.parent not in after:
+                raise InvalidHistory(
+                    f"node {node.id!r}: parent {node.parent!r} isn't there"
+                )
+            after._index[node.id] = after._size
+            after._log.append(node)
+            after._size += 1
+        return after.at(leaf)
+
+    def at(self, leaf: str | None) -> Graph:
+        """
+        Return the same nodes seen from *leaf*.
+
+        Raises:
+            InvalidHistory: There's no such node.
+        """
+        if leaf is not None and leaf not in self:
+            raise InvalidHistory(f"no node {leaf!r}")
+        other = Graph()
+        other._log, other._index, other._size = self._log, self._index, self._size
+        other.leaf = leaf
+        return other
+
+    def node(self, id: str) -> Node:
+        """
+        Return a node by its id, on any branch.
+
+        Raises:
+            InvalidHistory: There's no such node.
+        """
+        if id not in self:
+            raise InvalidHistory(f"no node {id!r}")
+        return self._log[self._index[id]]
+
+    def path(self) -> tuple[Node, ...]:
+        """Return the nodes from the root to the leaf."""
+        nodes = []
+        at = self.leaf
+        while at is not None:
+            node = self._log[self._index[at]]
+            nodes.append(node)
+            at = node.parent
+        nodes.reverse()
+        return tuple(nodes)
+
+    def __contains__(self, id: object) -> bool:
+        return self._index.get(id, self._size) < self._size  # type: ignore[call-overload,no-any-return]
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._log[: self._size])
+
+    def _grow(self, nodes: Sequence[Node]) -> Graph:
+        after = Graph()
+        if len(self._log) == self._size:
+            after._log, after._index = self._log, self._index
+        else:  # somebody else grew the shared log: this view gets its own
+            after._log = self._log[: self._size]
+            after._index = {node.id: at for at, node in enumerate(after._log)}
+        for at, node in enumerate(nodes, self._size):
+            after._index[node.id] = at
+            after._log.append(node)
+        after._size = len(after._log)
+        return after
+
+
+class History(Sequence[Message]):
+    """
+    The messages on a path: a shared base and what came after it.
+
+    It's what a model is sent and a hook looks at. `plus` copies nothing of the
+    base, so a turn's cost doesn't depend on the session's length.
+    """
+
+    __slots__ = ("_base", "_more", "_size")
+
+    def __init__(self, base: list[Message] | None = None) -> None:
+        self._base: list[Message] = [] if base is None else base
+        self._size = len(self._base)
+        self._more: tuple[Message, ...] = ()
+
+    def plus(self, messages: tuple[Message, ...]) -> History:
+        """Return this history with *messages* after it, the base shared."""
+        other = History.__new__(History)
+        other._base, other._size = self._base, self._size
+        other._more = self._more + messages
+        return other
+
+    def settled(self) -> History:
+        """Return the same messages, with all of them in the base."""
+        if not self._more:
+            return self
+        base = self._base
+        if len(base) != self._size:  # another view went on from this base
+            base = base[: self._size]
+        base.extend(self._more)
+        return History(base)
+
+    @overload
+    def __getitem__(self, at: int) -> Message: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Message]: ...
+    def __getitem__(self, at: int | slice) -> Message | Sequence[Message]:
+        if isinstance(at, slice):
+            return tuple(self)[at]
+        size = len(self)
+        if not -size <= at < size:
+            raise IndexError(f"message {at} of {size}")
+        at %= size
+        return self._base[at] if at < self._size else self._more[at - self._size]
+
+    def __len__(self) -> int:
+        return self._size + len(self._more)
+
+    def __iter__(self) -> Iterator[Message]:
+        for at in range(self._size):
+            yield self._base[at]
+        yield from self._more
+
+
+def check_pairs(messages: Iterable[Message]) -> None:
+    """
+    Accept *messages* only if every call in them is answered at once, in order.
+
+    The rule is local, so a turn's messages can be checked without its history:
+    a message with calls is followed by one tool message with just those
+    results, and a tool message stands nowhere else.
+
+    Raises:
+        InvalidHistory: They'd be refused by a model's provider.
+    """
+    open_calls: tuple[str, ...] = ()
+    seen: set[str] = set()
+    for message in messages:
+        if message.role == "tool":
+            found = tuple([result.call for result in message.results])
+            if found != open_calls or not found:
+                raise InvalidHistory(
+                    f"expected results for {list(open_calls)!r}, found {list(found)!r}"
+                )
+            open_calls = ()
+            continue
+        if open_calls:
+            raise InvalidHistory(f"calls without results: {list(open_calls)!r}")
+        if message.role == "assistant" and (calls := message.calls):
+            open_calls = tuple([call.id for call in calls])
+            if len(set(open_calls)) != len(open_calls) or not seen.isdisjoint(open_calls):
+                raise InvalidHistory(f"call ids aren't unique: {list(open_calls)!r}")
+            seen.update(open_calls)
+    if open_calls:
+        raise InvalidHistory(f"calls without results: {list(open_calls)!r}")

@@ -1,0 +1,240 @@
+"""
+Tokens: what one call used, and the ledger rows that a session keeps.
+
+Sums are exact integers. `input` never includes cached tokens and `reasoning`
+is a part of `output`, so that `total` counts each token once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import InvalidInput
+from .json import Fields, Json, JsonObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """
+    Tokens, by kind; each a whole number of at least zero.
+
+    Attributes:
+        input: Prompt tokens that weren't read from a cache.
+        output: Answer tokens, reasoning included.
+        cache_read: Prompt tokens read from the provider's cache.
+        cache_write: Prompt tokens written to the provider's cache.
+        reasoning: The part of `output` that was reasoning.
+    """
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+
+    def __post_init__(self) -> None:
+        for name in _BUCKETS:
+            count = getattr(self, name)
+            if type(count) is not int or count < 0:
+                raise InvalidInput(
+                    f"usage.{name}: expected an int >= 0, found {count!r}"
+                )
+
+    @property
+    def total(self) -> int:
+        """Every token, counted once."""
+        return self.input + self.output + self.cache_read + self.cache_write
+
+    @property
+    def context(self) -> int:
+        """How many tokens the prompt held, cached or not."""
+        return self.input + self.cache_read + self.cache_write
+
+    def __bool__(self) -> bool:
+        return bool(self.total or self.reasoning)
+
+    def __add__(self, other: Usage) -> Usage:
+        if not other:
+            return self
+        return Usage(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cache_read=self.cache_read + other.cache_read,
+            cache_write=self.cache_write + other.cache_write,
+            reasoning=self.reasoning + other.reasoning,
+        )
+
+    def to_json(self) -> JsonObject:
+        """Return the kinds that aren't zero."""
+        body: dict[str, Json] = {}
+        for name in _BUCKETS:
+            if count := getattr(self, name):
+                body[name] = count
+        return body
+
+    @classmethod
+    def from_json(cls, body: Json) -> Usage:
+        """Return the usage that `to_json` wrote."""
+        fields = Fields(body, "usage")
+        usage = cls(**{name: fields.whole(name, 0) for name in _BUCKETS})
+        fields.done()
+        return usage
+
+
+_BUCKETS = ("input", "output", "cache_read", "cache_write", "reasoning")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRow:
+    """
+    One row of a session's ledger: who spent what, on which model.
+
+    Attributes:
+        id: The same on every replay; a store keeps a row once.
+        turn: The turn it was spent in.
+        source: "turn", a child's label, or a plugin's.
+        model: The model that was really called.
+        estimated: Whether the provider gave no figures and ours stand in.
+    """
+
+    id: str
+    turn: str
+    session: str
+    source: str
+    model: str
+    usage: Usage
+    estimated: bool = False
+
+    def to_json(self) -> JsonObject:
+        """Return the row as it's stored."""
+        body: dict[str, Json] = {
+            "id": self.id,
+            "turn": self.turn,
+            "session": self.session,
+            "source": self.source,
+            "model": self.model,
+            "usage": self.usage.to_json(),
+        }
+        if self.estimated:
+            body["estimated"] = True
+        return body
+
+    @classmethod
+    def from_json(cls, body: Json) -> UsageRow:
+        """Return the row that `to_json` wrote."""
+        fields = Fields(body, "usage row")
+        row = cls(
+            id=fields.text("id"),
+            turn=fields.text("turn"),
+            session=fields.text("session"),
+            source=fields.text("source"),
+            model=fields.text("model"),
+            usage=Usage.from_json(fields.object("usage")),
+            estimated=fields.flag("estimated", False),
+        )
+        fields.done()
+        return row
+
+
+class Ledger:
+    """
+    A session's rows by id, with their sum kept as they come.
+
+    A row that's there already is not counted again.
+    """
+
+    __slots__ = ("_rows", "_total")
+
+    def __init__(self, rows: Iterable[UsageRow] = ()) -> None:
+        self._rows: dict[str, UsageRow] = {}
+        self._total = Usage()
+        self.add(rows)
+
+    @property
+    def rows(self) -> tuple[UsageRow, ...]:
+        """Every row, oldest first."""
+        return tuple(self._rows.values())
+
+    @property
+    def total(self) -> Usage:
+        """What all rows come to."""
+        return self._total
+
+    def add(self, rows: Iterable[UsageRow]) -> None:
+        """Take in *rows*; those without a token and those already here are left."""
+        for row in rows:
+            if row.usage and row.id not in self._rows:
+                self._rows[row.id] = row
+                self._total = self._total + row.usage
+
+    def report(self) -> UsageReport:
+        """Return the rows summed by source and model."""
+        sums: dict[tuple[str, str], Usage] = {}
+        for row in self._rows.values():
+            key = (row.source, row.model)
+            sums[key] = sums.get(key, Usage()) + row.usage
+        return UsageReport(usage=self._total, rows=self.rows, by=sums)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReport:
+    """
+    A ledger, summed.
+
+    Attributes:
+        usage: What all rows come to; its fields can be read here as well.
+        rows: The rows that went into it, oldest first.
+        by: The sums, by (source, model).
+    """
+
+    usage: Usage
+    rows: tuple[UsageRow, ...]
+    by: dict[tuple[str, str], Usage]
+
+    @property
+    def total(self) -> int:
+        """Every token, counted once."""
+        return self.usage.total
+
+    @property
+    def input(self) -> int:
+        """Prompt tokens that weren't read from a cache."""
+        return self.usage.input
+
+    @property
+    def output(self) -> int:
+        """Answer tokens, reasoning included."""
+        return self.usage.output
+
+    @property
+    def by_source(self) -> dict[str, Usage]:
+        """The sums, by source."""
+        return self._group(0)
+
+    @property
+    def by_model(self) -> dict[str, Usage]:
+        """The sums, by model."""
+        return self._group(1)
+
+    def to_json(self) -> JsonObject:
+        """Return the report for a machine to read."""
+        by: list[Json] = [
+            {"source": source, "model": model, "usage": usage.to_json()}
+            for (source, model), usage in sorted(self.by.items())
+        ]
+        return {
+            "usage": self.usage.to_json(),
+            "total": self.total,
+            "rows": len(self.rows),
+            "by": by,
+        }
+
+    def _group(self, part: int) -> dict[str, Usage]:
+        sums: dict[str, Usage] = {}
+        for key, usage in self.by.items():
+            sums[key[part]] = sums.get(key[part], Usage()) + usage
+        return sums
