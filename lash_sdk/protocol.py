@@ -1,0 +1,175 @@
+"""
+How a turn talks with its model: what an answer means, and what comes next.
+
+A protocol is pure. It sees an answer or a batch of tool records and returns a
+move; the turn machine makes the move. Its state is JSON: it's saved with the
+session and handed back. `STANDARD` is ordinary tool calling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+from .outcomes import Fail, Finish, Finished, HandedOff, Issue, Stopped, Success
+
+if TYPE_CHECKING:
+    from .events import ModelAnswered
+    from .json import Json
+    from .messages import Message, ToolCall
+    from .outcomes import ToolRecord, TurnOutcome
+    from .tools import ToolDefinition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Have these calls made, and show their results to the model."""
+
+    calls: tuple[ToolCall, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """Pass a checkpoint, then ask the model again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correct:
+    """Tell the model what's wrong with its answer, and ask it again."""
+
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complete:
+    """The turn is done, unless a checkpoint adds something to answer."""
+
+    outcome: Finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """The turn is over at once, whatever waits at a checkpoint."""
+
+    outcome: TurnOutcome
+    issue: Issue | None = None
+
+
+Move: TypeAlias = Call | Again | Correct | Complete | End
+
+
+class TurnProtocol(Protocol):
+    """What a protocol must say; `name` and `version` are saved with its state."""
+
+    @property
+    def name(self) -> str:
+        """Its name, such as "standard"."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """The version of its state's form."""
+        ...
+
+    def start(self) -> Json:
+        """Return the state of a session that has never had a turn."""
+        ...
+
+    def preamble(self, state: Json) -> str:
+        """Return what the prompt begins with; empty means nothing."""
+        ...
+
+    def tools(
+        self, state: Json, tools: tuple[ToolDefinition, ...]
+    ) -> tuple[ToolDefinition, ...]:
+        """Return the tools that the model is told of."""
+        ...
+
+    def on_answer(
+        self, state: Json, answer: ModelAnswered, message: Message, *, after_tools: bool
+    ) -> tuple[Json, Move]:
+        """
+        Return the state and the move after an answer.
+
+        *message* is the answer's with the turn's own call ids; *after_tools*
+        says whether it follows tool results.
+        """
+        ...
+
+    def on_results(
+        self, state: Json, records: tuple[ToolRecord, ...]
+    ) -> tuple[Json, Move]:
+        """Return the state and the move after a batch of calls, in their order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandardProtocol:
+    """Ordinary tool calling: call what is asked for, finish on an answer in words."""
+
+    name: str = "standard"
+    version: int = 1
+
+    def start(self) -> Json:
+        """Return None: there's nothing to remember."""
+        return None
+
+    def preamble(self, state: Json) -> str:
+        """Return nothing: models know how to call tools."""
+        return ""
+
+    def tools(
+        self, state: Json, tools: tuple[ToolDefinition, ...]
+    ) -> tuple[ToolDefinition, ...]:
+        """Return every tool."""
+        return tools
+
+    def on_answer(
+        self, state: Json, answer: ModelAnswered, message: Message, *, after_tools: bool
+    ) -> tuple[Json, Move]:
+        """
+        Call the tools that are asked for; else take the text as the answer.
+
+        An empty answer is one only right after tool results.
+        """
+        if calls := message.calls:
+            return state, Call(calls=calls)
+        if answer.misfit is not None:
+            return state, Correct(note=answer.misfit)
+        text = message.text
+        if not text.strip() and not after_tools:
+            issue = Issue(
+                kind="model",
+                code="empty_response",
+                message=f"{answer.model} answered without text and without tools",
+            )
+            stopped = Stopped(
+                reason="provider_error", code=issue.code, message=issue.message
+            )
+            return state, End(outcome=stopped, issue=issue)
+        return state, Complete(outcome=Finished(text=text, value=answer.value))
+
+    def on_results(
+        self, state: Json, records: tuple[ToolRecord, ...]
+    ) -> tuple[Json, Move]:
+        """Go by the first successful call that asks something of the turn."""
+        for record in records:
+            if not isinstance(record.outcome, Success):
+                continue
+            control = record.outcome.control
+            if control is None:
+                continue
+            outcome: TurnOutcome
+            if isinstance(control, Finish):
+                outcome = Finished(value=control.value, tool=record.name)
+            elif isinstance(control, Fail):
+                outcome = Stopped(
+                    reason="tool_error", value=control.value, tool=record.name
+                )
+            else:
+                outcome = HandedOff(session=control.session, tool=record.name)
+            return state, End(outcome=outcome)
+        return state, Again()
+
+
+STANDARD: Final = StandardProtocol()

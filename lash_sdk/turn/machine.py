@@ -1,0 +1,366 @@
+"""
+The turn machine: everything that decides what a turn does next.
+
+`advance` takes one event and returns the turn after it and what it wants done.
+It's pure: no I/O, no clock, no randomness, the same on every machine. `TABLE`
+is the whole law; the diagram in `docs/turn.md` is made from it.
+
+Two rules stand above the table. An event that answers an effect carries the
+effect's key; if the turn doesn't wait for that key any more, the event is stale
+and changes nothing. And once the commit was asked for, completion wins: a turn
+that's settling can't be stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
+from ..errors import ProtocolError
+from ..events import (
+    CheckpointAborted,
+    CheckpointPassed,
+    CommitAccepted,
+    Event,
+    InputAccepted,
+    ModelAnswered,
+    ModelFailed,
+    ToolsFinished,
+    TurnAborted,
+    TurnPrepared,
+    TurnStopped,
+)
+from ..graph import check_pairs
+from ..messages import Message, Text, ToolCall, ToolResult, note
+from ..outcomes import Cancelled, Issue, Stopped, ToolRecord
+from ..protocol import STANDARD, Again, Call, Complete, Correct, End
+from ..usage import UsageRow
+from .state import Phase, Turn, changed
+
+if TYPE_CHECKING:
+    from ..effects import Checkpoint
+    from .json import Json
+    from ..outcomes import StopReason
+    from ..protocol import Move, TurnProtocol
+
+CORRECTIONS: Final = 2
+"""How often a model is told that its answer doesn't fit before the turn stops."""
+
+ANSWER_NOW: Final = (
+    "The limit of steps for this turn is reached. Answer now, in words, from what"
+    " you know; don't call tools."
+)
+LIMIT_REACHED: Final = "The turn was stopped: it reached its limit of {} model calls."
+
+
+def advance(
+    turn: Turn, event: Event, protocol: TurnProtocol = STANDARD
+) -> tuple[Turn, tuple[Effect, ...]]:
+    """
+    Take one event; return the turn after it and what it wants done.
+
+    Raises:
+        ProtocolError: The turn's phase doesn't accept this event, or the
+            protocol made no legal move.
+        InvalidHistory: Tool results don't pair with the calls.
+    """
+    key = getattr(event, "key", None)
+    if key is not None and key != turn.key:
+        return turn, ()
+    row = TABLE[turn.phase].get(type(event))
+    if row is None:
+        raise ProtocolError(
+            f"turn {turn.id!r} can't take {type(event).__name__} while"
+            f" {turn.phase.value}"
+        )
+    take, phases = row
+    after = take(turn, event, protocol)
+    if after.phase not in phases:
+        raise ProtocolError(
+            f"{type(event).__name__} can't lead from {turn.phase.value}"
+            f" to {after.phase.value}"
+        )
+    return (after, waits_for(after)) if after is not turn else (turn, ())
+
+
+def waits_for(turn: Turn) -> tuple[Effect, ...]:
+    """Return the effect that *turn* waits for: the same again after a restore."""
+    match turn.phase:
+        case Phase.PREPARING:
+            return (Prepare(key=turn.key, first=turn.step == 1),)
+        case Phase.ASKING:
+            return (
+                AskModel(
+                    key=turn.key, messages=turn.messages, iteration=turn.iteration
+                ),
+            )
+        case Phase.CALLING:
+            return (CallTools(key=turn.key, calls=turn.messages[-1].calls),)
+        case Phase.CHECKING:
+            checkpoint = turn.checkpoint or "after_work"
+            return (PassCheckpoint(key=turn.key, checkpoint=checkpoint),)
+        case Phase.SETTLING:
+            return (WriteCommit(key=turn.key),)
+        case _:
+            return ()
+
+
+# --- what each event does ------------------------------------------------------
+
+
+def _accept(turn: Turn, event: InputAccepted, protocol: TurnProtocol) -> Turn:
+    state = protocol.start() if turn.state is None else turn.state
+    return _next(turn, Phase.PREPARING, added=event.messages, state=state)
+
+
+def _prepared(turn: Turn, event: TurnPrepared, protocol: TurnProtocol) -> Turn:
+    issues = turn.issues + event.issues
+    tokens = turn.limits.tokens
+    if tokens is not None and turn.usage.total >= tokens:
+        message = f"the turn used {turn.usage.total} of {tokens} tokens"
+        return _stop(turn, "max_tokens", message=message, added=event.messages)
+    return _next(turn, Phase.ASKING, added=event.messages, issues=issues)
+
+
+def _aborted(turn: Turn, event: TurnAborted, protocol: TurnProtocol) -> Turn:
+    issue = Issue(kind="plugin", code=event.code, message=event.message)
+    outcome = Stopped(reason="plugin_abort", code=event.code, message=event.message)
+    return _next(turn, Phase.DONE, issues=(*turn.issues, issue), outcome=outcome)
+
+
+def _answered(turn: Turn, event: ModelAnswered, protocol: TurnProtocol) -> Turn:
+    billed = _bill(turn, event)
+    message = _own_ids(event.message, turn.key)
+    after_tools = turn.messages[-1].role == "tool"
+    state, move = protocol.on_answer(
+        turn.state, event, message, after_tools=after_tools
+    )
+    billed = changed(billed, state=state) if state != turn.state else billed
+    kept = (message,) if message.calls or message.text.strip() else ()
+    return _make(billed, move, kept)
+
+
+def _failed(turn: Turn, event: ModelFailed, protocol: TurnProtocol) -> Turn:
+    outcome = Stopped(
+        reason=event.reason, code=event.issue.code, message=event.issue.message
+    )
+    billed = _bill(turn, event)
+    issues = (*turn.issues, event.issue)
+    return _next(billed, Phase.SETTLING, issues=issues, outcome=outcome)
+
+
+def _tooled(turn: Turn, event: ToolsFinished, protocol: TurnProtocol) -> Turn:
+    check_pairs((turn.messages[-1], event.results))
+    turn = changed(
+        turn,
+        values=turn.values + event.records,
+        issues=turn.issues + event.issues,
+    )
+    if event.abort is not None:
+        return _stop(turn, "plugin_abort", issue=event.abort, added=(event.results,))
+    state, move = protocol.on_results(turn.state, event.records)
+    turn = changed(turn, state=state) if state != turn.state else turn
+    limit = turn.limits.iterations
+    if isinstance(move, Again) and limit is not None and turn.iteration >= limit:
+        added = (event.results, note(LIMIT_REACHED.format(limit)))
+        return _stop(turn, "max_turns", message=f"limit {limit}", added=added)
+    return _make(turn, move, (event.results,))
+
+
+def _passed(turn: Turn, event: CheckpointPassed, protocol: TurnProtocol) -> Turn:
+    issues = turn.issues + event.issues
+    if turn.checkpoint == "after_work":
+        return _next(turn, Phase.PREPARING, added=event.messages, issues=issues)
+    if not event.messages:
+        return _next(turn, Phase.SETTLING, issues=issues, outcome=turn.pending)
+    limit = turn.limits.iterations
+    if turn.grace:
+        turn = changed(turn, issues=issues)
+        return _stop(turn, "max_turns", message=f"limit {limit}", added=event.messages)
+    added = event.messages
+    grace = limit is not None and turn.iteration >= limit
+    if grace:
+        added = (*added, note(ANSWER_NOW))
+    return _next(turn, Phase.PREPARING, added=added, issues=issues, grace=grace)
+
+
+def _refused(turn: Turn, event: CheckpointAborted, protocol: TurnProtocol) -> Turn:
+    return _stop(turn, "runtime_error", issue=event.issue)
+
+
+def _committed(turn: Turn, event: CommitAccepted, protocol: TurnProtocol) -> Turn:
+    return _next(turn, Phase.DONE, added=event.messages, revision=event.revision)
+
+
+def _stopped(turn: Turn, event: TurnStopped, protocol: TurnProtocol) -> Turn:
+    if turn.phase is not Phase.CALLING:
+        return _stop(turn, event.reason, issue=event.issue)
+    calls = turn.messages[-1].calls
+    turn = changed(turn, values=turn.values + tuple([_lost(call) for call in calls]))
+    return _stop(turn, event.reason, issue=event.issue, added=(cancelled(calls),))
+
+
+def _ignore(turn: Turn, event: Event, protocol: TurnProtocol) -> Turn:
+    return turn
+
+
+def cancelled(calls: tuple[ToolCall, ...]) -> Message:
+    """Return the tool message that closes *calls* as cancelled."""
+    said = (Text(text="[cancelled] the call was given up before it returned"),)
+    return Message(
+        role="tool",
+        parts=tuple(
+            [
+                ToolResult(call=c.id, name=c.name, status="cancelled", parts=said)
+                for c in calls
+            ]
+        ),
+    )
+
+
+# --- how a turn goes on --------------------------------------------------------
+
+
+def _make(turn: Turn, move: Move, added: tuple[Message, ...]) -> Turn:
+    """Return the turn after the protocol's *move*, with *added* in its history."""
+    match move:
+        case Call():
+            return _next(turn, Phase.CALLING, added=added)
+        case Again():
+            return _next(turn, Phase.CHECKING, added=added, checkpoint="after_work")
+        case Complete():
+            return _next(
+                turn,
+                Phase.CHECKING,
+                added=added,
+                checkpoint="before_completion",
+                pending=move.outcome,
+            )
+        case Correct():
+            return _correct(turn, move.note, added)
+        case End():
+            issues = turn.issues if move.issue is None else (*turn.issues, move.issue)
+            return _next(
+                turn, Phase.SETTLING, added=added, issues=issues, outcome=move.outcome
+            )
+        case _:
+            raise ProtocolError(f"the protocol made no legal move: {move!r}")
+
+
+def _correct(turn: Turn, why: str, added: tuple[Message, ...]) -> Turn:
+    limit = turn.limits.iterations
+    if turn.corrections >= CORRECTIONS or (limit and turn.iteration >= limit):
+        return _stop(turn, "submitted_error", message=why, added=added)
+    added = (*added, note(f"The answer doesn't fit what was asked for: {why}"))
+    return _next(turn, Phase.PREPARING, added=added, corrections=turn.corrections + 1)
+
+
+def _stop(
+    turn: Turn,
+    reason: StopReason,
+    *,
+    message: str = "",
+    issue: Issue | None = None,
+    added: tuple[Message, ...] = (),
+) -> Turn:
+    code = issue.code if issue else reason
+    outcome = Stopped(
+        reason=reason, code=code, message=issue.message if issue else message
+    )
+    issues = turn.issues if issue is None else (*turn.issues, issue)
+    return _next(turn, Phase.SETTLING, added=added, issues=issues, outcome=outcome)
+
+
+def _next(
+    turn: Turn, phase: Phase, *, added: tuple[Message, ...] = (), **changes: Any
+) -> Turn:
+    """Return the turn one step on, in *phase*, with *added* in its history."""
+    if added:
+        changes["values"] = turn.values + added
+        changes["messages"] = turn.messages + added
+    return changed(turn, phase=phase, step=turn.step + 1, **changes)
+
+
+def _bill(turn: Turn, event: ModelAnswered | ModelFailed) -> Turn:
+    """Return the turn with the call's cost in its books, whatever came of it."""
+    row = UsageRow(
+        id=turn.key,
+        turn=turn.id,
+        session=turn.session,
+        source="turn",
+        model=event.model,
+        usage=event.usage,
+        estimated=getattr(event, "estimated", False),
+    )
+    return changed(
+        turn,
+        iteration=turn.iteration + 1,
+        usage=turn.usage + event.usage,
+        rows=(*turn.rows, row) if event.usage else turn.rows,
+    )
+
+
+def _own_ids(message: Message, key: str) -> Message:
+    """Return an answer with our call ids in place of the provider's."""
+    if not message.calls:
+        return message
+    base = key.replace("/", "_")
+    count = 0
+    parts = []
+    for part in message.parts:
+        if isinstance(part, ToolCall):
+            part = replace(part, id=f"{base}_{count}")
+            count += 1
+        parts.append(part)
+    return replace(message, parts=tuple(parts))
+
+
+def _lost(call: ToolCall) -> ToolRecord:
+    return ToolRecord(
+        call=call.id, name=call.name, arguments=call.arguments, outcome=Cancelled()
+    )
+
+
+# --- the law -------------------------------------------------------------------
+
+Take: TypeAlias = Callable[[Turn, Any, "TurnProtocol"], Turn]
+
+TABLE: Final[Mapping[Phase, Mapping[type[Event], tuple[Take, tuple[Phase, ...]]]]] = {
+    Phase.READY: {
+        InputAccepted: (_accept, (Phase.PREPARING,)),
+    },
+    Phase.PREPARING: {
+        TurnPrepared: (_prepared, (Phase.ASKING, Phase.SETTLING)),
+        TurnAborted: (_aborted, (Phase.DONE,)),
+        TurnStopped: (_stopped, (Phase.SETTLING,)),
+    },
+    Phase.ASKING: {
+        ModelAnswered: (
+            _answered,
+            (Phase.CALLING, Phase.CHECKING, Phase.PREPARING, Phase.SETTLING),
+        ),
+        ModelFailed: (_failed, (Phase.SETTLING,)),
+        TurnStopped: (_stopped, (Phase.SETTLING,)),
+    },
+    Phase.CALLING: {
+        ToolsFinished: (
+            _tooled,
+            (Phase.CHECKING, Phase.PREPARING, Phase.SETTLING),
+        ),
+        TurnStopped: (_stopped, (Phase.SETTLING,)),
+    },
+    Phase.CHECKING: {
+        CheckpointPassed: (_passed, (Phase.PREPARING, Phase.SETTLING)),
+        CheckpointAborted: (_refused, (Phase.SETTLING,)),
+        TurnStopped: (_stopped, (Phase.SETTLING,)),
+    },
+    Phase.SETTLING: {
+        CommitAccepted: (_committed, (Phase.DONE,)),
+        TurnStopped: (_ignore, (Phase.SETTLING,)),
+    },
+    Phase.DONE: {
+        TurnStopped: (_ignore, (Phase.DONE,)),
+    },
+}
