@@ -1,0 +1,1 @@
+"""A store that keeps sessions in one SQLite file."""
