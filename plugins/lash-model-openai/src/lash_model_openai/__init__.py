@@ -1,0 +1,1 @@
+"""Models that are reached through the official OpenAI client."""
