@@ -66,7 +66,8 @@ PURE_IMPORTS: Final = frozenset(
     }
 )
 PURE_LAZY_IMPORTS: Final[Mapping[str, frozenset[str]]] = {
-    "tools": frozenset({"pydantic"}),  # schemas; loaded when the first one is made
+    # schemas; loaded when the first one is made
+    "tools": frozenset({"pydantic", "pydantic_core"}),
 }
 IMPURE_CALLS: Final = frozenset(
     {"__import__", "breakpoint", "compile", "eval", "exec", "input", "open", "print"}
@@ -222,14 +223,14 @@ def misplaced(module: Module, modules: Modules) -> list[str]:
     """
     if module.room not in PLACES:
         return [f"{module.name} is in no layer: {module.room!r} is not a room"]
-    faults: list[str] = []
+    faults: dict[str, None] = {}  # one for a statement, however many names it has
     for target, each in kernel_targets(module, modules):
         room = target.split(".")[1] if "." in target else "__init__"
         if room == module.room:
             continue
         if room not in PLACES or PLACES[room] > PLACES[module.room]:
-            faults.append(f"{module.name}:{each.line} imports {target}, which is above")
-    return faults
+            faults[f"{module.name}:{each.line} imports {target}, which is above"] = None
+    return list(faults)
 
 
 def impurities(module: Module, _: Modules) -> list[str]:
@@ -533,6 +534,7 @@ def plant(tmp_path: Path) -> Plant:
     [
         (misplaced, "events", "from lash_sdk.effects import AskModel\n"),
         (misplaced, "events", "from lash_sdk import turn\n"),
+        (misplaced, "events", "from lash_sdk.turn import Turn, advance\n"),
         (misplaced, "events", "import lash_sdk.turn\n"),
         (misplaced, "events", "from .turn import advance\n"),
         (misplaced, "events", "from . import turn\n"),
