@@ -1,0 +1,1 @@
+"""For tests of applications, plugins, stores and models; imports no pytest."""
