@@ -7,7 +7,6 @@ with a hash; the commit's own hash chains them to the commit before it.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -105,16 +104,16 @@ class Commit:
         """
         Return its parts in their one order, as (kind, key, bytes).
 
-        The bytes of a node are prefixed with its id and parent when hashed,
-        see `part_hash`; blobs are there by their hash alone.
+        Where a key says two things, it's a JSON list of them, so that no two
+        parts share one; blobs are there by their hash alone.
         """
-        parts = [(n.kind, f"{n.id} {n.parent or ''}", n.data) for n in self.nodes]
+        parts = [(n.kind, _key(n.id, n.parent), n.data) for n in self.nodes]
         parts += [("component", c.name, c.data) for c in self.components]
         parts += [("blob", b.sha256, b"") for b in self.blobs]
         parts += [("usage", u.id, encode(u.to_json())) for u in self.usage]
         parts += [("inbox", key, b"") for key in self.consumed]
         parts += [("child", child, b"") for child in self.children]
-        parts += [("row", f"{r.plugin} {r.name}", encode(r.body)) for r in self.rows]
+        parts += [("row", _key(r.plugin, r.name), encode(r.body)) for r in self.rows]
         parts.append(("head", self.leaf or "", b"%d" % self.turns))
         return parts
 
@@ -126,15 +125,16 @@ class Commit:
 def part_hash(part: tuple[str, str, bytes]) -> str:
     """Return the sha256 of one part: its kind, its key and its bytes."""
     kind, key, data = part
-    hashed = hashlib.sha256(f"{kind}\n{key}\n".encode("utf-8", "surrogatepass"))
-    hashed.update(data)
-    return hashed.hexdigest()
+    return digest(encode([kind, key]) + data)
 
 
 def chain_hash(parent: str, operation: str, hashes: Iterable[str]) -> str:
     """Return the sha256 over the parent's hash, the operation id and the parts."""
-    text = "\n".join([parent, operation, *hashes])
-    return digest(text.encode("utf-8", "surrogatepass"))
+    return digest(encode([parent, operation, *hashes]))
+
+
+def _key(*names: str | None) -> str:
+    return encode(names).decode("ascii")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     from .commits import Commit, Receipt
     from .errors import PluginFault
+    from .events import SessionEvent
     from .json import Json
     from .messages import Blob, Message, ToolCall
     from .outcomes import ToolOutcome, ToolRecord, TurnOutcome
     from .policy import Policy
+    from .ports import ModelRequest
     from .tools import Arguments, Tool, ToolDefinition
     from .usage import Usage, UsageRow
 
@@ -28,8 +30,24 @@ ALL_ROLES: Final = frozenset(ROLES)
 NO_ROLES: Final[frozenset[str]] = frozenset()
 
 
+class FaultBook(Protocol):
+    """One session's faults, as `lash_sdk.plugins.faults` keeps them."""
+
+    off: set[int]
+    strikes: dict[int, int]
+
+    def struck(self, index: int, fault: PluginFault) -> None:
+        """Take in a fault that was isolated."""
+        ...
+
+
 class Scope(Protocol):
     """What contexts need of the session they're made for."""
+
+    @property
+    def faults(self) -> FaultBook:
+        """The session's faults."""
+        ...
 
     @property
     def id(self) -> str:
@@ -80,12 +98,13 @@ class SessionContext:
         parent: The id of the session that made it; None for a root.
         roles: The roles that this hook has.
         instances: The session's plugin instances; plans look theirs up here.
+        scope: The session itself, for plans and roles; not for plugins.
     """
 
-    __slots__ = ("_scope", "instances", "parent", "roles", "session_id")
+    __slots__ = ("instances", "parent", "roles", "scope", "session_id")
 
     def __init__(self, scope: Scope, roles: frozenset[str] = NO_ROLES) -> None:
-        self._scope = scope
+        self.scope = scope
         self.session_id = scope.id
         self.parent = scope.parent
         self.instances = scope.instances
@@ -102,11 +121,11 @@ class SessionContext:
         if name not in self.roles:
             why = "not for this hook" if name in ROLES else "no such role"
             raise Unavailable(name, why=why)
-        return self._scope.role(name)
+        return self.scope.role(name)
 
     def emit(self, plugin: object, name: str, body: Json = None) -> None:
         """Show an event of *plugin* (pass `self`) to whoever watches the session."""
-        self._scope.emit(getattr(plugin, "name", str(plugin)), name, body)
+        self.scope.emit(getattr(plugin, "name", str(plugin)), name, body)
 
 
 class PromptContext(SessionContext):
@@ -187,6 +206,7 @@ class ModelContext(SessionContext):
         attempt: From 1.
         usage: The turn's own tokens so far.
         children_usage: Its children's.
+        request: What's asked, once it's known; a wrap may replace it.
     """
 
     __slots__ = (
@@ -195,6 +215,7 @@ class ModelContext(SessionContext):
         "iteration",
         "key",
         "model",
+        "request",
         "turn_id",
         "usage",
     )
@@ -219,6 +240,7 @@ class ModelContext(SessionContext):
         self.usage = usage
         self.children_usage = children_usage
         self.attempt = attempt
+        self.request: ModelRequest | None = None
 
 
 class ToolContext(SessionContext):
@@ -233,11 +255,13 @@ class ToolContext(SessionContext):
         attempt: From 1.
         outcome: In `after_tool`, and for whoever wraps the call.
         cancelled: Set when the call is given up; a sync tool may look.
+        attached: Blobs that the tool returned, with their bytes.
     """
 
     __slots__ = (
         "_progress",
         "arguments",
+        "attached",
         "attempt",
         "call",
         "cancelled",
@@ -268,6 +292,7 @@ class ToolContext(SessionContext):
         self.attempt = 1
         self.outcome: ToolOutcome | None = None
         self.cancelled = False
+        self.attached: list[Blob] = []
         self.read_blob = read_blob
         self._progress = progress
 
@@ -307,6 +332,16 @@ class ConfigContext(SessionContext):
         super().__init__(scope, frozenset(("tasks",)))
         self.before = before
         self.after = after
+
+
+class EventContext(SessionContext):
+    """For `on_event`: one event of the session."""
+
+    __slots__ = ("event",)
+
+    def __init__(self, scope: Scope, event: SessionEvent) -> None:
+        super().__init__(scope)
+        self.event = event
 
 
 class FaultContext(SessionContext):

@@ -342,5 +342,6 @@ def _plain(value: Any) -> Json:  # any field of any event
         return {"kind": value.kind, **parts} if hasattr(value, "kind") else parts
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    plain = value
-    return plain
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value  # type: ignore[no-any-return]

@@ -34,7 +34,7 @@ class Value(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raw:
-    """A node's value as it was stored: of a kind that's decoded on demand, or unknown."""
+    """A node's value as it was stored: decoded on demand, or of an unknown kind."""
 
     kind: str
     body: Json
@@ -108,7 +108,9 @@ def read_node(id: str, parent: str | None, kind: str, body: Json) -> Node:
     return Node(id=id, parent=parent, value=value)
 
 
-def chain(turn: str, parent: str | None, values: Iterable[Message | Value]) -> tuple[Node, ...]:
+def chain(
+    turn: str, parent: str | None, values: Iterable[Message | Value]
+) -> tuple[Node, ...]:
     """Return *values* as nodes of *turn*, each the parent of the next."""
     nodes = []
     for ordinal, value in enumerate(values):
@@ -146,7 +148,8 @@ class Graph:
         for node in nodes:
             if node.parent != parent:
                 raise InvalidHistory(
-                    f"node {node.id!r}: expected parent {parent!r}, found {node.parent!r}"
+                    f"node {node.id!r}: expected parent {parent!r},"
+                    f" found {node.parent!r}"
                 )
             if node.id in self or node.id in fresh:
                 raise InvalidHistory(f"node {node.id!r} is there already")
@@ -304,6 +307,7 @@ def check_pairs(messages: Iterable[Message]) -> None:
     open_calls: tuple[str, ...] = ()
     seen: set[str] = set()
     for message in messages:
+        message.check()
         if message.role == "tool":
             found = tuple([result.call for result in message.results])
             if found != open_calls or not found:
@@ -316,7 +320,9 @@ def check_pairs(messages: Iterable[Message]) -> None:
             raise InvalidHistory(f"calls without results: {list(open_calls)!r}")
         if message.role == "assistant" and (calls := message.calls):
             open_calls = tuple([call.id for call in calls])
-            if len(set(open_calls)) != len(open_calls) or not seen.isdisjoint(open_calls):
+            if len(set(open_calls)) != len(open_calls) or not seen.isdisjoint(
+                open_calls
+            ):
                 raise InvalidHistory(f"call ids aren't unique: {list(open_calls)!r}")
             seen.update(open_calls)
     if open_calls:

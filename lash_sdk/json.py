@@ -3,14 +3,15 @@ The canonical form: one sequence of bytes per JSON value.
 
 Keys are sorted, the text is ASCII, there is no space, no NaN and no infinity,
 and nothing nests deeper than `DEPTH`. Reading is as strict as writing: bytes
-that this module would not have written are refused.
+that this module would not have written are refused. A tuple is read back as a
+list, and two surrogates that make a pair as the character they stand for.
 """
 
 from __future__ import annotations
 
 import hashlib
 from json import JSONDecodeError, JSONDecoder, JSONEncoder
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 from .errors import InvalidInput, StoreCorrupt
 
@@ -18,14 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Json: TypeAlias = (
-    "str | int | float | bool | None | Sequence[Json] | Mapping[str, Json]"
+    "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 )
 """What JSON can say. Mappings have text keys; sequences are lists or tuples."""
 
 JsonObject: TypeAlias = "Mapping[str, Json]"
 
 DEPTH: Final = 64
-"""How many lists and objects may nest, as `spec` D3 of the stores asks."""
+"""How many lists and objects may nest."""
+
+DIGITS: Final = 4300
+"""How long an integer may be: no longer can be read back by default."""
 
 _encode = JSONEncoder(
     sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":")
@@ -42,8 +46,13 @@ def encode(value: Json) -> bytes:
     """
     try:
         text = _encode(value)
+        if isinstance(value, _NESTS):
+            _check_keys(value)
+        if "\\ud" in text and _encode(_decoder.decode(text)) != text:
+            raise InvalidInput("value: a key holds two surrogates that make a pair")
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"not JSON: {error}") from error
+        check(value)  # says where, if it knows
+        raise InvalidInput(f"value: not JSON: {error}") from error
     if text.count("[") + text.count("{") > DEPTH:
         check(value)
     return text.encode("ascii")
@@ -60,7 +69,7 @@ def decode(data: bytes) -> Json:
         value: Json = _decoder.decode(data.decode("ascii"))
         if encode(value) != data:
             raise StoreCorrupt(f"not canonical JSON: {_short(data)}")
-    except (UnicodeDecodeError, JSONDecodeError, RecursionError, InvalidInput) as error:
+    except (ValueError, RecursionError, InvalidInput) as error:
         raise StoreCorrupt(f"not canonical JSON: {_short(data)} ({error})") from error
     return value
 
@@ -103,13 +112,19 @@ class Fields:
         value: Json = self._body.get(name)
         return value
 
+    def value(self, name: str) -> Json:
+        """Return a field of any type."""
+        if name not in self._body:
+            raise StoreCorrupt(f"{self._where}.{name}: missing")
+        return self.any(name)
+
     def text(self, name: str, default: str | None = None) -> str:
         """Return a text field."""
         return self._typed(name, str, default)
 
     def maybe_text(self, name: str) -> str | None:
         """Return a text field, or None if it's missing."""
-        return self._typed(name, str, "") if name in self._body else None
+        return self._typed(name, str, None) if name in self._body else None
 
     def whole(self, name: str, default: int | None = None) -> int:
         """Return an integer field; a bool isn't one."""
@@ -117,31 +132,38 @@ class Fields:
 
     def number(self, name: str, default: float | None = None) -> float:
         """Return a number field as a float."""
-        value = self.any(name)
-        if value is None and default is not None:
+        if default is not None and name not in self._body:
             return default
+        value = self.value(name)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self._wrong(name, "number", value)
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise self._wrong(name, "number", value) from None
+
+    def maybe_whole(self, name: str) -> int | None:
+        """Return an integer field, or None if it's missing."""
+        return self.whole(name) if name in self._body else None
+
+    def maybe_number(self, name: str) -> float | None:
+        """Return a number field as a float, or None if it's missing."""
+        return self.number(name) if name in self._body else None
 
     def flag(self, name: str, default: bool | None = None) -> bool:
         """Return a boolean field."""
         return self._typed(name, bool, default)
 
     def list(self, name: str) -> Sequence[Json]:
-        """Return a list field; a missing one is empty."""
-        value = self.any(name)
-        if value is None:
-            return ()
+        """Return a list field."""
+        value = self.value(name)
         if not isinstance(value, list):
             raise self._wrong(name, "list", value)
         return value
 
-    def object(self, name: str) -> JsonObject:
-        """Return an object field; a missing one is empty."""
-        value = self.any(name)
-        if value is None:
-            return {}
+    def mapping(self, name: str) -> JsonObject:
+        """Return an object field."""
+        value = self.value(name)
         if not isinstance(value, dict):
             raise self._wrong(name, "object", value)
         return value
@@ -175,9 +197,9 @@ class Fields:
         kind: type[str | int | bool],
         default: str | int | bool | None,
     ) -> str | int | bool:
-        value = self.any(name)
-        if value is None and default is not None:
+        if default is not None and name not in self._body:
             return default
+        value = self.value(name)
         if type(value) is not kind:
             raise self._wrong(name, kind.__name__, value)
         assert isinstance(value, (str, int))  # noqa: S101 - for the type checker
@@ -189,8 +211,21 @@ class Fields:
         )
 
 
+def _check_keys(value: Any) -> None:  # the encoder would turn them into text
+    if isinstance(value, dict):
+        "".join(value)  # the quickest TypeError for a key that isn't text
+        value = value.values()
+    for item in value:
+        if isinstance(item, _NESTS):
+            _check_keys(item)
+
+
 def _check(value: object, where: str, left: int) -> Json:
-    if value is None or isinstance(value, (str, bool, int)):
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, int):
+        if not -_TOO_LONG < value < _TOO_LONG:
+            raise InvalidInput(f"{where}: an integer of over {DIGITS} digits")
         return value
     if isinstance(value, float):
         if value - value != 0.0:
@@ -228,3 +263,5 @@ def _short(value: object) -> str:
 
 
 _decoder = JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
+_TOO_LONG: Final = 10**DIGITS
+_NESTS: Final = (dict, list, tuple)

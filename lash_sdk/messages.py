@@ -8,6 +8,7 @@ content hash, the bytes travel beside it and are stored once.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 BLOB_LIMIT: Final = 20 * 1024 * 1024
 """The most bytes that one blob may hold."""
+
+_SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,12 @@ class Blob:
 
     @classmethod
     def from_json(cls, body: Json) -> Blob:
-        """Return the reference that `to_json` wrote."""
+        """
+        Return the reference that `to_json` wrote.
+
+        Raises:
+            StoreCorrupt: It isn't one.
+        """
         fields = Fields(body, "blob")
         blob = cls(
             sha256=fields.text("sha256"),
@@ -68,6 +76,8 @@ class Blob:
             media_type=fields.text("media_type"),
         )
         fields.done()
+        if not (_SHA256.fullmatch(blob.sha256) and 0 < blob.size <= BLOB_LIMIT):
+            raise StoreCorrupt(f"blob: expected a sha256 and a size, found {blob!r}")
         return blob
 
 
@@ -259,6 +269,8 @@ class Message:
                 raise InvalidHistory(f"a {self.role} message can't hold {part.kind}")
             if isinstance(part, ToolCall) and not (part.id and part.name):
                 raise InvalidHistory(f"a tool call without id or name: {part!r}")
+            if isinstance(part, ToolResult) and not part.call:
+                raise InvalidHistory(f"a tool result without a call's id: {part!r}")
         return self
 
     def to_json(self) -> JsonObject:
@@ -286,7 +298,10 @@ class Message:
             origin=fields.maybe_text("origin"),
         )
         fields.done()
-        return message.check()
+        try:
+            return message.check()
+        except InvalidHistory as error:
+            raise StoreCorrupt(f"message: {error}") from error
 
 
 def user(content: str | Sequence[UserPart]) -> Message:
@@ -369,15 +384,15 @@ def _read_reasoning(fields: Fields) -> Reasoning:
     replay = fields.any("replay")
     return Reasoning(
         text=fields.text("text"),
-        replay=fields.object("replay") if replay is not None else None,
+        replay=fields.mapping("replay") if replay is not None else None,
     )
 
 
 _STATUSES: Final = frozenset(("ok", "failed", "cancelled"))
 _READERS: Final[dict[str, Callable[[Fields], Part]]] = {
     "text": lambda f: Text(text=f.text("text")),
-    "image": lambda f: Image(blob=Blob.from_json(f.object("blob"))),
-    "file": lambda f: File(name=f.text("name"), blob=Blob.from_json(f.object("blob"))),
+    "image": lambda f: Image(blob=Blob.from_json(f.mapping("blob"))),
+    "file": lambda f: File(name=f.text("name"), blob=Blob.from_json(f.mapping("blob"))),
     "reasoning": _read_reasoning,
     "tool_call": lambda f: ToolCall(
         id=f.text("id"), name=f.text("name"), arguments=f.text("arguments")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
-from .errors import InvalidInput
+from .errors import InvalidInput, StoreCorrupt
 from .json import Fields, Json, JsonObject
 
 OnBusy: TypeAlias = Literal["reject", "queue", "fork"]
@@ -36,8 +36,11 @@ class Limits:
             if value is None:
                 continue
             kinds = (int, float) if name == "seconds" else (int,)
-            if isinstance(value, bool) or not isinstance(value, kinds) or value <= 0:
-                raise InvalidInput(f"limits.{name}: expected > 0 or None, found {value!r}")
+            number = isinstance(value, kinds) and not isinstance(value, bool)
+            if not number or not 0 < value < float("inf"):
+                raise InvalidInput(
+                    f"limits.{name}: expected > 0 or None, found {value!r}"
+                )
 
     def to_json(self) -> JsonObject:
         """Return the limits that are set."""
@@ -45,20 +48,28 @@ class Limits:
         if self.iterations is not None:
             body["iterations"] = self.iterations
         if self.seconds is not None:
-            body["seconds"] = self.seconds
+            body["seconds"] = float(self.seconds)
         if self.tokens is not None:
             body["tokens"] = self.tokens
         return body
 
     @classmethod
     def from_json(cls, body: Json) -> Limits:
-        """Return the limits that `to_json` wrote."""
+        """
+        Return the limits that `to_json` wrote.
+
+        Raises:
+            StoreCorrupt: They aren't limits.
+        """
         fields = Fields(body, "limits")
-        limits = cls(
-            iterations=fields.whole("iterations", 0) or None,
-            seconds=fields.number("seconds", 0.0) or None,
-            tokens=fields.whole("tokens", 0) or None,
-        )
+        try:
+            limits = cls(
+                iterations=fields.maybe_whole("iterations"),
+                seconds=fields.maybe_number("seconds"),
+                tokens=fields.maybe_whole("tokens"),
+            )
+        except InvalidInput as error:
+            raise StoreCorrupt(str(error)) from error
         fields.done()
         return limits
 
@@ -82,13 +93,15 @@ class Retry:
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
-            raise InvalidInput(f"retry.attempts: expected >= 1, found {self.attempts!r}")
+            raise InvalidInput(
+                f"retry.attempts: expected >= 1, found {self.attempts!r}"
+            )
 
     def wait(self, attempt: int, asked: float | None) -> float:
         """Return the seconds to wait after failed call number *attempt* (from 1)."""
         if asked is not None:
             return max(0.0, min(asked, self.longest_asked))
-        wait: float = self.first * 2.0 ** (attempt - 1)
+        wait: float = self.first * 2.0 ** min(attempt - 1, 60)
         return min(wait, self.longest)
 
 
@@ -137,7 +150,7 @@ class Policy:
         policy = cls(
             model=fields.text("model"),
             instructions=fields.text("instructions"),
-            limits=Limits.from_json(fields.object("limits")),
+            limits=Limits.from_json(fields.mapping("limits")),
             retry=retry,
         )
         fields.done()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .errors import InvalidInput
+from .errors import InvalidInput, StoreCorrupt
 from .json import Fields, Json, JsonObject
 
 if TYPE_CHECKING:
@@ -84,9 +84,17 @@ class Usage:
 
     @classmethod
     def from_json(cls, body: Json) -> Usage:
-        """Return the usage that `to_json` wrote."""
+        """
+        Return the usage that `to_json` wrote.
+
+        Raises:
+            StoreCorrupt: It isn't one.
+        """
         fields = Fields(body, "usage")
-        usage = cls(**{name: fields.whole(name, 0) for name in _BUCKETS})
+        try:
+            usage = cls(**{name: fields.whole(name, 0) for name in _BUCKETS})
+        except InvalidInput as error:
+            raise StoreCorrupt(str(error)) from error
         fields.done()
         return usage
 
@@ -139,7 +147,7 @@ class UsageRow:
             session=fields.text("session"),
             source=fields.text("source"),
             model=fields.text("model"),
-            usage=Usage.from_json(fields.object("usage")),
+            usage=Usage.from_json(fields.mapping("usage")),
             estimated=fields.flag("estimated", False),
         )
         fields.done()

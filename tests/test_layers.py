@@ -27,7 +27,7 @@ KERNEL: Final = "lash_sdk"
 
 LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     ("errors", "json", "usage", "policy", "messages"),  # 0 words
-    ("graph", "commits", "events", "effects"),  # 1 facts
+    ("outcomes", "graph", "commits", "events", "effects"),  # 1 facts
     ("tools", "prompt", "protocol", "turn"),  # 2 pure
     ("ports", "contexts", "hooks"),  # 3 contracts
     ("memory", "plugins", "journal", "dispatch", "runner"),  # 4 outward

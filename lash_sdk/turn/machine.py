@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
-from ..errors import ProtocolError
+from ..errors import InvalidHistory, ProtocolError
 from ..events import (
     CheckpointAborted,
     CheckpointPassed,
@@ -40,8 +40,6 @@ from ..usage import UsageRow
 from .state import Phase, Turn, changed
 
 if TYPE_CHECKING:
-    from ..effects import Checkpoint
-    from .json import Json
     from ..outcomes import StopReason
     from ..protocol import Move, TurnProtocol
 
@@ -64,7 +62,7 @@ def advance(
     Raises:
         ProtocolError: The turn's phase doesn't accept this event, or the
             protocol made no legal move.
-        InvalidHistory: Tool results don't pair with the calls.
+        InvalidHistory: Tool results or records don't pair with the calls.
     """
     key = getattr(event, "key", None)
     if key is not None and key != turn.key:
@@ -119,12 +117,15 @@ def _prepared(turn: Turn, event: TurnPrepared, protocol: TurnProtocol) -> Turn:
     issues = turn.issues + event.issues
     tokens = turn.limits.tokens
     if tokens is not None and turn.usage.total >= tokens:
+        turn = changed(turn, issues=issues)
         message = f"the turn used {turn.usage.total} of {tokens} tokens"
         return _stop(turn, "max_tokens", message=message, added=event.messages)
     return _next(turn, Phase.ASKING, added=event.messages, issues=issues)
 
 
 def _aborted(turn: Turn, event: TurnAborted, protocol: TurnProtocol) -> Turn:
+    if turn.step != 1:
+        raise ProtocolError(f"turn {turn.id!r} can't be aborted once it began")
     issue = Issue(kind="plugin", code=event.code, message=event.message)
     outcome = Stopped(reason="plugin_abort", code=event.code, message=event.message)
     return _next(turn, Phase.DONE, issues=(*turn.issues, issue), outcome=outcome)
@@ -133,13 +134,18 @@ def _aborted(turn: Turn, event: TurnAborted, protocol: TurnProtocol) -> Turn:
 def _answered(turn: Turn, event: ModelAnswered, protocol: TurnProtocol) -> Turn:
     billed = _bill(turn, event)
     message = _own_ids(event.message, turn.key)
-    after_tools = turn.messages[-1].role == "tool"
+    if (wrong := _unfit(message)) is not None:
+        issue = Issue(kind="model", code="invalid_answer", message=wrong)
+        return _stop(billed, "provider_error", issue=issue)
+    after_tools = bool(turn.messages) and turn.messages[-1].role == "tool"
     state, move = protocol.on_answer(
         turn.state, event, message, after_tools=after_tools
     )
-    billed = changed(billed, state=state) if state != turn.state else billed
+    asked = move.calls if isinstance(move, Call) else ()
+    if asked != message.calls:
+        raise ProtocolError(f"the protocol left calls without results: {move!r}")
     kept = (message,) if message.calls or message.text.strip() else ()
-    return _make(billed, move, kept)
+    return _make(changed(billed, state=state), move, kept)
 
 
 def _failed(turn: Turn, event: ModelFailed, protocol: TurnProtocol) -> Turn:
@@ -152,7 +158,10 @@ def _failed(turn: Turn, event: ModelFailed, protocol: TurnProtocol) -> Turn:
 
 
 def _tooled(turn: Turn, event: ToolsFinished, protocol: TurnProtocol) -> Turn:
-    check_pairs((turn.messages[-1], event.results))
+    calls = turn.messages[-1]
+    check_pairs((calls, event.results))
+    if [call.id for call in calls.calls] != [record.call for record in event.records]:
+        raise InvalidHistory(f"turn {turn.id!r}: expected one record per call")
     turn = changed(
         turn,
         values=turn.values + event.records,
@@ -161,12 +170,7 @@ def _tooled(turn: Turn, event: ToolsFinished, protocol: TurnProtocol) -> Turn:
     if event.abort is not None:
         return _stop(turn, "plugin_abort", issue=event.abort, added=(event.results,))
     state, move = protocol.on_results(turn.state, event.records)
-    turn = changed(turn, state=state) if state != turn.state else turn
-    limit = turn.limits.iterations
-    if isinstance(move, Again) and limit is not None and turn.iteration >= limit:
-        added = (event.results, note(LIMIT_REACHED.format(limit)))
-        return _stop(turn, "max_turns", message=f"limit {limit}", added=added)
-    return _make(turn, move, (event.results,))
+    return _make(changed(turn, state=state), move, (event.results,))
 
 
 def _passed(turn: Turn, event: CheckpointPassed, protocol: TurnProtocol) -> Turn:
@@ -175,15 +179,13 @@ def _passed(turn: Turn, event: CheckpointPassed, protocol: TurnProtocol) -> Turn
         return _next(turn, Phase.PREPARING, added=event.messages, issues=issues)
     if not event.messages:
         return _next(turn, Phase.SETTLING, issues=issues, outcome=turn.pending)
-    limit = turn.limits.iterations
-    if turn.grace:
-        turn = changed(turn, issues=issues)
-        return _stop(turn, "max_turns", message=f"limit {limit}", added=event.messages)
     added = event.messages
-    grace = limit is not None and turn.iteration >= limit
-    if grace:
-        added = (*added, note(ANSWER_NOW))
-    return _next(turn, Phase.PREPARING, added=added, issues=issues, grace=grace)
+    if not _at_limit(turn):
+        return _next(turn, Phase.PREPARING, added=added, issues=issues)
+    if turn.grace:
+        return _limited(changed(turn, issues=issues), added)
+    added = (*added, note(ANSWER_NOW))
+    return _next(turn, Phase.PREPARING, added=added, issues=issues, grace=True)
 
 
 def _refused(turn: Turn, event: CheckpointAborted, protocol: TurnProtocol) -> Turn:
@@ -228,6 +230,8 @@ def _make(turn: Turn, move: Move, added: tuple[Message, ...]) -> Turn:
     match move:
         case Call():
             return _next(turn, Phase.CALLING, added=added)
+        case Again() if _at_limit(turn):
+            return _limited(turn, (*added, note(_limit_text(turn))))
         case Again():
             return _next(turn, Phase.CHECKING, added=added, checkpoint="after_work")
         case Complete():
@@ -250,11 +254,24 @@ def _make(turn: Turn, move: Move, added: tuple[Message, ...]) -> Turn:
 
 
 def _correct(turn: Turn, why: str, added: tuple[Message, ...]) -> Turn:
-    limit = turn.limits.iterations
-    if turn.corrections >= CORRECTIONS or (limit and turn.iteration >= limit):
+    if turn.corrections >= CORRECTIONS or _at_limit(turn):
         return _stop(turn, "submitted_error", message=why, added=added)
     added = (*added, note(f"The answer doesn't fit what was asked for: {why}"))
     return _next(turn, Phase.PREPARING, added=added, corrections=turn.corrections + 1)
+
+
+def _at_limit(turn: Turn) -> bool:
+    limit = turn.limits.iterations
+    return limit is not None and turn.iteration >= limit
+
+
+def _limited(turn: Turn, added: tuple[Message, ...]) -> Turn:
+    message = f"limit {turn.limits.iterations}"
+    return _stop(turn, "max_turns", message=message, added=added)
+
+
+def _limit_text(turn: Turn) -> str:
+    return LIMIT_REACHED.format(turn.limits.iterations)
 
 
 def _stop(
@@ -315,6 +332,17 @@ def _own_ids(message: Message, key: str) -> Message:
             count += 1
         parts.append(part)
     return replace(message, parts=tuple(parts))
+
+
+def _unfit(message: Message) -> str | None:
+    """Return why no history could hold *message* as an answer, if so."""
+    if message.role != "assistant":
+        return f"expected an assistant message, found {message.role!r}"
+    try:
+        message.check()
+    except InvalidHistory as error:
+        return str(error)
+    return None
 
 
 def _lost(call: ToolCall) -> ToolRecord:

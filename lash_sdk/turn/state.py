@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from ..errors import StoreCorrupt
 from ..json import Fields, Json, JsonObject
 from ..messages import Message
 from ..outcomes import (
@@ -137,12 +138,13 @@ def turn_from_json(body: Json) -> Turn:
     fields = Fields(body, "turn")
     values = tuple([_value(value) for value in fields.list("values")])
     rows = tuple([UsageRow.from_json(row) for row in fields.list("rows")])
+    at = fields.any("checkpoint")
     pending = fields.any("pending")
     ended = fields.any("outcome")
     turn = Turn(
         id=fields.text("id"),
         session=fields.text("session"),
-        limits=Limits.from_json(fields.object("limits")),
+        limits=Limits.from_json(fields.mapping("limits")),
         phase=Phase(fields.one_of("phase", frozenset(p.value for p in Phase))),
         step=fields.whole("step"),
         values=values,
@@ -151,13 +153,13 @@ def turn_from_json(body: Json) -> Turn:
         usage=sum([row.usage for row in rows], Usage()),
         rows=rows,
         issues=tuple([Issue.from_json(issue) for issue in fields.list("issues")]),
-        state=fields.any("state"),
-        checkpoint=fields.maybe_text("checkpoint"),  # type: ignore[arg-type]
+        state=fields.value("state"),
+        checkpoint=None if at is None else _checkpoint(fields),
         pending=None if pending is None else _finished(pending),
         grace=fields.flag("grace"),
         corrections=fields.whole("corrections"),
         outcome=None if ended is None else turn_outcome_from_json(ended),
-        revision=None if fields.any("revision") is None else fields.whole("revision"),
+        revision=fields.maybe_whole("revision"),
     )
     fields.done()
     return turn
@@ -165,14 +167,26 @@ def turn_from_json(body: Json) -> Turn:
 
 def _value(body: Json) -> Message | ToolRecord:
     fields = Fields(body, "value")
-    if message := fields.object("message"):
-        value: Message | ToolRecord = Message.from_json(message)
+    message = fields.any("message")
+    value: Message | ToolRecord
+    if message is not None:
+        value = Message.from_json(message)
     else:
-        value = ToolRecord.from_json(fields.object("tool"))
+        value = ToolRecord.from_json(fields.mapping("tool"))
     fields.done()
     return value
 
 
-def _finished(body: Json) -> Finished | None:
+def _checkpoint(fields: Fields) -> Checkpoint:
+    name = fields.one_of("checkpoint", _CHECKPOINTS)
+    return "after_work" if name == "after_work" else "before_completion"
+
+
+def _finished(body: Json) -> Finished:
     outcome = turn_outcome_from_json(body)
-    return outcome if isinstance(outcome, Finished) else None
+    if not isinstance(outcome, Finished):
+        raise StoreCorrupt(f"turn.pending: expected finished, found {outcome.kind}")
+    return outcome
+
+
+_CHECKPOINTS: Final = frozenset(("after_work", "before_completion"))

@@ -1,12 +1,12 @@
-"""What became of a tool call, raw, and how a turn ended: in exactly one way."""
+"""What became of one tool call, as it really went."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias, get_args
 
-from .errors import StoreCorrupt
-from .json import Fields, Json, JsonObject
+from ..errors import StoreCorrupt
+from ..json import Fields, Json, JsonObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +123,7 @@ class Failure:
             "attempts": self.attempts,
         }
         if self.after is not None:
-            body["after"] = self.after
+            body["after"] = float(self.after)
         if self.raw is not None:
             body["raw"] = self.raw
         return body
@@ -173,7 +173,7 @@ class ToolRecord:
             "name": self.name,
             "arguments": self.arguments,
             "outcome": self.outcome.to_json(),
-            "seconds": self.seconds,
+            "seconds": float(self.seconds),
         }
         if self.decided is not None:
             body["decided"] = self.decided
@@ -186,8 +186,8 @@ class ToolRecord:
         record = cls(
             call=fields.text("call"),
             name=fields.text("name"),
-            arguments=fields.any("arguments"),
-            outcome=outcome_from_json(fields.object("outcome")),
+            arguments=fields.value("arguments"),
+            outcome=outcome_from_json(fields.mapping("outcome")),
             seconds=fields.number("seconds"),
             decided=fields.maybe_text("decided"),
         )
@@ -209,7 +209,7 @@ def outcome_from_json(body: Json) -> ToolOutcome:
 
 
 def _read_success(fields: Fields) -> Success:
-    value = fields.any("value")
+    value = fields.value("value")
     if fields.any("control") is None:
         return Success(value=value)
     inner = Fields(fields.any("control"), "control")
@@ -218,9 +218,9 @@ def _read_success(fields: Fields) -> Success:
         case "handoff":
             control = Handoff(session=inner.text("session"))
         case "finish":
-            control = Finish(value=inner.any("value"))
+            control = Finish(value=inner.value("value"))
         case "fail":
-            control = Fail(value=inner.any("value"))
+            control = Fail(value=inner.value("value"))
         case other:
             raise StoreCorrupt(f"unknown control: {other!r}")
     inner.done()
@@ -228,170 +228,26 @@ def _read_success(fields: Fields) -> Success:
 
 
 def _read_failure(fields: Fields) -> Failure:
-    after = fields.any("after")
     return Failure(
-        reason=fields.text("reason"),  # type: ignore[arg-type]
+        reason=fields.one_of("reason", _CLASSES),  # type: ignore[arg-type]
         code=fields.text("code"),
         message=fields.text("message"),
-        source=fields.text("source"),  # type: ignore[arg-type]
-        retry=fields.text("retry"),  # type: ignore[arg-type]
-        after=None if after is None else fields.number("after"),
+        source=fields.one_of("source", _SOURCES),  # type: ignore[arg-type]
+        retry=fields.one_of("retry", _RETRIES),  # type: ignore[arg-type]
+        after=fields.maybe_number("after"),
         attempts=fields.whole("attempts"),
         raw=fields.any("raw"),
     )
 
 
+_CLASSES: Final = frozenset(get_args(FailureClass))
+_SOURCES: Final = frozenset(get_args(Source))
+_RETRIES: Final = frozenset(("never", "safe", "exhausted"))
 _OUTCOMES: Final[dict[str, Callable[[Fields], ToolOutcome]]] = {
     "success": _read_success,
     "failure": _read_failure,
     "cancelled": lambda f: Cancelled(
         message=f.text("message"),
-        source=f.text("source"),  # type: ignore[arg-type]
+        source=f.one_of("source", _SOURCES),  # type: ignore[arg-type]
     ),
 }
-
-# --- how a turn ended ----------------------------------------------------------
-
-StopReason: TypeAlias = Literal[
-    "cancelled",
-    "incomplete",
-    "max_turns",
-    "max_seconds",
-    "max_tokens",
-    "budget",
-    "provider_error",
-    "plugin_abort",
-    "runtime_error",
-    "submitted_error",
-    "tool_error",
-    "discarded",
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """
-    The model answered, or a tool finished the turn.
-
-    Attributes:
-        text: The answer; empty where a tool ended the turn.
-        value: The structured answer, or the tool's value, as JSON.
-        tool: The tool that ended the turn, if one did.
-    """
-
-    kind: ClassVar[str] = "finished"
-    text: str = ""
-    value: Json = None
-    tool: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandedOff:
-    """Another session carries on."""
-
-    kind: ClassVar[str] = "handed_off"
-    session: str
-    tool: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
-    """
-    The turn ended without an answer.
-
-    Attributes:
-        code: The exact cause, such as "empty_response" or a plugin's own word.
-        value: What the tool that failed the turn said.
-        tool: That tool.
-    """
-
-    kind: ClassVar[str] = "stopped"
-    reason: StopReason
-    code: str = ""
-    message: str = ""
-    value: Json = None
-    tool: str | None = None
-
-
-TurnOutcome: TypeAlias = Finished | HandedOff | Stopped
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issue:
-    """
-    Something that went wrong in a turn, whether or not it ended the turn.
-
-    Attributes:
-        kind: Where: "model", "plugin", "tool", "runtime".
-        raw: The source's own words, cut to about 4,000 characters.
-    """
-
-    kind: str
-    code: str
-    message: str
-    raw: str = ""
-
-    def to_json(self) -> JsonObject:
-        """Return the issue as it's stored."""
-        body: dict[str, Json] = {"kind": self.kind, "code": self.code}
-        body["message"] = self.message
-        if self.raw:
-            body["raw"] = self.raw
-        return body
-
-    @classmethod
-    def from_json(cls, body: Json) -> Issue:
-        """Return the issue that `to_json` wrote."""
-        fields = Fields(body, "issue")
-        issue = cls(
-            kind=fields.text("kind"),
-            code=fields.text("code"),
-            message=fields.text("message"),
-            raw=fields.text("raw", ""),
-        )
-        fields.done()
-        return issue
-
-
-def turn_outcome_to_json(outcome: TurnOutcome) -> JsonObject:
-    """Return *outcome* as it's stored."""
-    body: dict[str, Json] = {"kind": outcome.kind}
-    for name in outcome.__slots__:
-        value: Json = getattr(outcome, name)
-        if value not in (None, ""):
-            body[name] = value
-    return body
-
-
-def turn_outcome_from_json(body: Json) -> TurnOutcome:
-    """
-    Return the outcome that `turn_outcome_to_json` wrote.
-
-    Raises:
-        StoreCorrupt: It isn't one.
-    """
-    fields = Fields(body, "turn outcome")
-    outcome: TurnOutcome
-    match fields.text("kind"):
-        case "finished":
-            outcome = Finished(
-                text=fields.text("text", ""),
-                value=fields.any("value"),
-                tool=fields.maybe_text("tool"),
-            )
-        case "handed_off":
-            outcome = HandedOff(
-                session=fields.text("session"), tool=fields.maybe_text("tool")
-            )
-        case "stopped":
-            outcome = Stopped(
-                reason=fields.text("reason"),  # type: ignore[arg-type]
-                code=fields.text("code", ""),
-                message=fields.text("message", ""),
-                value=fields.any("value"),
-                tool=fields.maybe_text("tool"),
-            )
-        case other:
-            raise StoreCorrupt(f"unknown turn outcome: {other!r}")
-    fields.done()
-    return outcome

@@ -1,0 +1,162 @@
+"""
+A batch of tool calls: parallel ones together, then serial ones, in call order.
+
+A batch always answers, also when it's cancelled: every call has a record, and
+records stand in the order the model asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from ..events import ToolEnded, ToolsFinished, ToolStarted
+from ..messages import Message, Text, ToolResult
+from ..outcomes import Cancelled, Failure, Issue, ToolRecord
+from ..policy import GRACE
+from .call import Bench, Made, make_call
+from .projection import project, status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..events import SessionEvent
+    from ..hooks.specs import Projector
+    from ..journal import Seam
+    from ..messages import ToolCall
+
+
+class Desk(Bench, Protocol):
+    """What a batch needs of the session it's made in."""
+
+    seam: Seam
+    projector: Projector
+    watch: Callable[[SessionEvent], None] | None
+
+
+class Batch:
+    """
+    The calls of one effect.
+
+    Attributes:
+        made: What came of them beside their records.
+    """
+
+    __slots__ = ("_calls", "_desk", "_key", "_turn", "made")
+
+    def __init__(
+        self, desk: Desk, turn: str, key: str, calls: tuple[ToolCall, ...]
+    ) -> None:
+        self._desk = desk
+        self._turn = turn
+        self._key = key
+        self._calls = calls
+        self.made = Made()
+
+    async def run(self) -> ToolsFinished:
+        """Return every call's record and result; being cancelled closes them."""
+        toolbox, serial = self._desk.toolbox, set[int]()
+        if len(self._calls) > 1:
+            for at, call in enumerate(self._calls):
+                tool = toolbox.get(call.name)
+                if tool is not None and tool.definition.serial:
+                    serial.add(at)
+        tasks: dict[int, asyncio.Task[ToolRecord]] = {}
+        records: dict[int, ToolRecord] = {}
+        try:
+            if len(self._calls) == 1:
+                records[0] = await self._one(0)
+            else:
+                for at in range(len(self._calls)):
+                    if at not in serial:
+                        tasks[at] = asyncio.create_task(self._one(at))
+                for at, task in tasks.items():
+                    records[at] = await task
+                for at in sorted(serial):
+                    records[at] = await self._one(at)
+        except asyncio.CancelledError:
+            self.made.cancelled = True
+            await self._give_up(tasks, records)
+        return self._answer([records.get(at) for at in range(len(self._calls))])
+
+    async def _one(self, at: int) -> ToolRecord:
+        """Return the record of one call; a defect in its making is its outcome."""
+        desk, call = self._desk, self._calls[at]
+        key = f"{self._key}/{at}"
+        if desk.watch is not None:
+            desk.watch(
+                ToolStarted(
+                    turn=self._turn,
+                    call=call.id,
+                    name=call.name,
+                    arguments=call.arguments,
+                )
+            )
+        try:
+            record = await desk.seam.call(
+                key, lambda: make_call(desk, self._turn, key, call, self.made)
+            )
+        except Exception as error:
+            failure = Failure(
+                reason="internal",
+                code="tool_crashed",
+                message=f"{type(error).__name__}: {error}",
+                source="runtime",
+            )
+            record = _close(call, failure)
+        if desk.watch is not None:
+            desk.watch(ToolEnded(turn=self._turn, record=record))
+        return record
+
+    async def _give_up(
+        self, tasks: dict[int, asyncio.Task[ToolRecord]], records: dict[int, ToolRecord]
+    ) -> None:
+        """Cancel what runs and wait for it, though not for ever."""
+        for task in tasks.values():
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks.values(), timeout=GRACE)
+        for at, task in tasks.items():
+            if task.done() and not task.cancelled() and task.exception() is None:
+                records[at] = task.result()
+
+    def _answer(self, records: list[ToolRecord | None]) -> ToolsFinished:
+        closed = tuple(
+            [
+                record or _close(call, Cancelled())
+                for call, record in zip(self._calls, records, strict=True)
+            ]
+        )
+        results = [
+            self._project(call, record)
+            for call, record in zip(self._calls, closed, strict=True)
+        ]
+        return ToolsFinished(
+            key=self._key,
+            results=Message(role="tool", parts=tuple(results)),
+            records=closed,
+            issues=tuple(self.made.issues),
+            abort=self.made.abort,
+        )
+
+    def _project(self, call: ToolCall, record: ToolRecord) -> ToolResult:
+        """Return what the model is shown; a failing projector shows its error."""
+        try:
+            parts = tuple(self._desk.projector(call.name, record.outcome))
+        except Exception as error:
+            text = f"[failed: projector] {type(error).__name__}: {error}"
+            parts = (Text(text=text),)
+            self.made.issues.append(
+                Issue(kind="plugin", code="tool_projector", message=text)
+            )
+        return ToolResult(
+            call=call.id, name=call.name, status=status(record.outcome), parts=parts
+        )
+
+
+def _close(call: ToolCall, outcome: Failure | Cancelled) -> ToolRecord:
+    return ToolRecord(
+        call=call.id, name=call.name, arguments=call.arguments, outcome=outcome
+    )
+
+

@@ -1,0 +1,196 @@
+"""
+The tools of a session: where they come from and which can be called now.
+
+Sources are the application's tools, and those that plugins provide. What a
+layer hides, a stronger one may show again, but for hiding by the host itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from ..commits import Component
+from ..errors import InvalidInput, PluginConflict, PluginFault
+from ..json import Fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ..contexts import SessionContext
+    from ..hooks.answers import Visibility
+    from ..json import Json
+    from ..plugins.registry import Plans
+    from ..tools import Tool, ToolDefinition
+
+HOST: Final = "app"
+"""The source of tools that the application handed over."""
+
+COMPONENT: Final = "tools"
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolState:
+    """
+    Which tools the session itself hides or shows, at one generation.
+
+    Attributes:
+        generation: Grows with each change; applying an old one is refused.
+        overrides: By tool name; they stay when a source is refreshed.
+    """
+
+    generation: int = 1
+    overrides: Mapping[str, Visibility]
+
+    def to_component(self) -> Component:
+        """Return the state as it's saved; the generation is this process' own."""
+        return Component(name=COMPONENT, version=VERSION, value=dict(self.overrides))
+
+
+class Toolbox:
+    """
+    One session's tools.
+
+    Attributes:
+        shown: Definitions of what the model may call, in a stable order.
+        names: Their names.
+        state: The session's own overrides.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_host",
+        "_plugins",
+        "_sources",
+        "_tools",
+        "barred",
+        "names",
+        "shown",
+        "state",
+    )
+
+    def __init__(
+        self, host: Sequence[Tool], *, hidden: frozenset[str] = frozenset()
+    ) -> None:
+        """
+        Take the application's tools; *hidden* are those that nothing can show.
+
+        Raises:
+            PluginConflict: Two have one name.
+        """
+        self.barred = hidden
+        self.state = ToolState(overrides={})
+        self._host = _by_name(HOST, host)
+        self._plugins: Mapping[str, Visibility] = {}
+        self._sources: dict[str, str] = dict.fromkeys(self._host, HOST)
+        self._tools: dict[str, Tool] = dict(self._host)
+        self._closed = False
+        self.shown: tuple[ToolDefinition, ...] = ()
+        self.names: frozenset[str] = frozenset()
+        self._show()
+
+    def get(self, name: str) -> Tool | None:
+        """Return a tool that can be called now."""
+        return self._tools[name] if name in self.names else None
+
+    def catalogue(self) -> Mapping[str, tuple[ToolDefinition, str, bool]]:
+        """Return every tool by name: its definition, its source, if it's shown."""
+        return {
+            name: (tool.definition, self._sources[name], name in self.names)
+            for name, tool in self._tools.items()
+        }
+
+    def sync(self, ctx: SessionContext, plans: Plans) -> None:
+        """
+        Ask plugins again for their tools and for what's to be hidden.
+
+        Raises:
+            PluginConflict: Two sources have a tool of one name; nothing changed.
+            PluginFault: A provider of tools failed; nothing changed.
+        """
+        tools, sources = dict(self._host), dict.fromkeys(self._host, HOST)
+        if plans.provide_tools is not None:
+            for plugin, provided in plans.provide_tools(ctx):
+                for name, tool in _by_name(plugin.name, provided).items():
+                    if name in tools:
+                        raise PluginConflict(
+                            f"tool {name!r} is provided by {sources[name]!r}"
+                            f" and by {plugin.name!r}"
+                        )
+                    tools[name], sources[name] = tool, plugin.name
+        self._tools, self._sources = tools, sources
+        self._ask_availability(ctx, plans)
+        self._show()
+
+    def apply(self, state: ToolState) -> ToolState:
+        """
+        Put *state* in place and return it at its new generation.
+
+        Raises:
+            InvalidInput: It was made from an older generation, or names a tool
+                that no source has; nothing changed.
+        """
+        if state.generation != self.state.generation:
+            raise InvalidInput(
+                f"tool state: expected generation {self.state.generation},"
+                f" found {state.generation}"
+            )
+        if unknown := sorted(set(state.overrides) - set(self._tools)):
+            raise InvalidInput(f"tool state: no tool {unknown[0]!r}")
+        self.state = replace(state, generation=state.generation + 1)
+        self._show()
+        return self.state
+
+    def restore(self, value: Json) -> None:
+        """Take back the overrides that were saved, at generation 1."""
+        fields = Fields(value if value is not None else {}, "tools")
+        names = list(value) if isinstance(value, dict) else []
+        overrides: dict[str, Visibility] = {}
+        for name in names:
+            hidden = fields.one_of(name, frozenset(("hidden", "shown"))) == "hidden"
+            overrides[name] = "hidden" if hidden else "shown"
+        self.state = ToolState(overrides=overrides)
+        self._show()
+
+    def _ask_availability(self, ctx: SessionContext, plans: Plans) -> None:
+        self._closed = False
+        if plans.provide_availability is None:
+            return
+        before = self._plugins
+        found: dict[str, Visibility] = {}
+        try:
+            for _plugin, overrides in plans.provide_availability(ctx):
+                for name, visibility in overrides.items():
+                    if found.get(name) != "hidden":
+                        found[name] = visibility
+        except PluginFault as fault:
+            ctx.scope.faults.pending.append((fault, False))
+            self._closed = True  # and what was hidden before stays so
+            found |= {n: word for n, word in before.items() if word == "hidden"}
+        self._plugins = found
+
+    def _show(self) -> None:
+        shown = [tool.definition for tool in self._tools.values() if self._sees(tool)]
+        self.shown = tuple(shown)
+        self.names = frozenset([definition.name for definition in shown])
+
+    def _sees(self, tool: Tool) -> bool:
+        """Return whether *tool* can be called: the strongest word on it counts."""
+        name = tool.name
+        if name in self.barred or (self._closed and self._sources[name] != HOST):
+            return False
+        layers = (self.state.overrides.get(name), self._plugins.get(name))
+        for word in layers:
+            if word is not None:
+                return word == "shown"
+        return not tool.definition.hidden
+
+
+def _by_name(source: str, tools: Iterable[Tool]) -> dict[str, Tool]:
+    found: dict[str, Tool] = {}
+    for tool in tools:
+        if tool.name in found:
+            raise PluginConflict(f"tool {tool.name!r} is provided twice by {source!r}")
+        found[tool.name] = tool
+    return found

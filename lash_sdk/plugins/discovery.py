@@ -1,0 +1,186 @@
+"""
+Discovery: which plugins are installed, from metadata alone.
+
+The answer is kept in an index, one JSON file per environment. A warm start
+compares times and sizes of metadata files and imports nothing, not even
+importlib_metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from .ranges import SDK_VERSION, fits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+GROUP: Final = "lash"
+"""The entry-point group of plugins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """
+    A plugin that's installed, as its distribution describes it.
+
+    Attributes:
+        value: "module:attribute", what the entry point says.
+        requires: The range of lash-sdk that it asks for, such as ">=0.1,<1".
+        path: Where its metadata is.
+    """
+
+    name: str
+    value: str
+    dist: str
+    version: str
+    summary: str
+    requires: str
+    path: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether this SDK is in the range that it asks for."""
+        return fits(SDK_VERSION, self.requires)
+
+
+def installed() -> tuple[Found, ...]:
+    """
+    Return every plugin that's installed, by name; nothing is imported.
+
+    `LASH_NO_INDEX=1` reads the metadata each time.
+    """
+    stamp = _stamp()
+    if os.environ.get("LASH_NO_INDEX", "") not in ("", "0"):
+        return _read_metadata(stamp)
+    path = _index_path()
+    if (kept := _read_index(path, stamp)) is not None:
+        return kept
+    found = _read_metadata(stamp)
+    _write_index(path, stamp, found)
+    return found
+
+
+def disabled(config: Any = None) -> frozenset[str]:
+    """Return the plugins that configuration and `LASH_DISABLE_PLUGINS` turn off."""
+    names = set(filter(None, os.environ.get("LASH_DISABLE_PLUGINS", "").split(",")))
+    if isinstance(config, dict):
+        names.update(config.get("disable", ()))
+    return frozenset(names)
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: `LASH_CACHE`, or the user's."""
+    if own := os.environ.get("LASH_CACHE"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "lash"
+
+
+def _stamp() -> list[list[Any]]:
+    """Return what the index depends on: each metadata folder with its times."""
+    stamp: list[list[Any]] = [[SDK_VERSION, sys.version, sys.prefix]]
+    for entry in dict.fromkeys(sys.path):
+        try:
+            folders = sorted(os.scandir(entry or "."), key=lambda each: each.name)
+        except OSError:
+            continue
+        for folder in folders:
+            if not folder.name.endswith((".dist-info", ".egg-info")):
+                continue
+            try:
+                points = os.stat(os.path.join(folder.path, "entry_points.txt"))
+            except OSError:
+                continue
+            try:
+                about = os.stat(os.path.join(folder.path, "METADATA"))
+            except OSError:
+                about = points
+            stamp.append(
+                [
+                    folder.path,
+                    points.st_mtime_ns,
+                    points.st_size,
+                    about.st_mtime_ns,
+                    about.st_size,
+                ]
+            )
+    return stamp
+
+
+def _index_path() -> Path:
+    import hashlib
+
+    key = "\n".join([sys.prefix, sys.version, *sys.path])
+    name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return cache_folder() / f"plugins-{name}.json"
+
+
+def _read_index(path: Path, stamp: Sequence[Any]) -> tuple[Found, ...] | None:
+    try:
+        body = json.loads(path.read_bytes())
+        if body["stamp"] != stamp:
+            return None
+        return tuple([Found(**row) for row in body["plugins"]])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # missing, corrupt or of another form: it's made again
+
+
+def _write_index(path: Path, stamp: Sequence[Any], found: Iterable[Found]) -> None:
+    body = {"stamp": stamp, "plugins": [asdict(each) for each in found]}
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps(body))
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)  # a cache that can't be kept is no error
+
+
+def _read_metadata(stamp: Sequence[Sequence[Any]]) -> tuple[Found, ...]:
+    found: dict[tuple[str, str], Found] = {}
+    for folder in [str(row[0]) for row in stamp[1:]]:
+        try:
+            text = (Path(folder) / "entry_points.txt").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if f"[{GROUP}]" in text:
+            for each in _read_distribution(folder):
+                found.setdefault((each.dist, each.name), each)
+    return tuple(sorted(found.values(), key=lambda each: (each.name, each.dist)))
+
+
+def _read_distribution(folder: str) -> Iterable[Found]:
+    from importlib_metadata import PathDistribution
+
+    dist = PathDistribution(Path(folder))
+    about = dist.metadata
+    for point in dist.entry_points.select(group=GROUP):
+        yield Found(
+            name=point.name,
+            value=point.value,
+            dist=about["Name"] or "",
+            version=about["Version"] or "0",
+            summary=about["Summary"] or "",
+            requires=_range(dist.requires or ()),
+            path=folder,
+        )
+
+
+def _range(requirements: Iterable[str]) -> str:
+    """Return the range of lash-sdk among *requirements*; empty means any."""
+    for requirement in requirements:
+        need, _, marker = requirement.partition(";")
+        name = need.strip()
+        for mark in "<>=!~ ([":
+            name = name.split(mark, 1)[0]
+        if name.strip().lower().replace("_", "-") == "lash-sdk" and "extra" not in (
+            marker
+        ):
+            return need.strip()[len(name) :].strip(" ()")
+    return ""

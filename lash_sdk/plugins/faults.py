@@ -1,0 +1,79 @@
+"""Faults: whom to blame for one, and when to stop asking a plugin."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import traceback
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import PluginFault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .registry import Registered
+
+STRIKES: Final = 5
+"""Faults in a row after which a plugin's hooks are switched off in a session."""
+
+SWITCHABLE: Final = frozenset(("listen", "collect", "transform"))
+"""Kinds that can be switched off; what guards a session goes on denying."""
+
+log = logging.getLogger("lash.plugins")
+
+
+def blame(
+    plugin: Registered,
+    hook: str,
+    function: Callable[..., Any],
+    cause: BaseException | str,
+    session: str | None = None,
+) -> PluginFault:
+    """Return a fault that names the plugin, its version, the hook and the line."""
+    where = _where(function, cause)
+    fault = PluginFault(
+        plugin.name, plugin.version, hook, where=where, cause=cause, session=session
+    )
+    if isinstance(cause, BaseException):
+        cause.add_note(f"in plugin {plugin.name!r} {plugin.version}, hook {hook}")
+    return fault
+
+
+class Faults:
+    """
+    One session's faults: who failed how often in a row, and who is switched off.
+
+    Attributes:
+        off: Plugin indices whose switchable hooks aren't called any more.
+        strikes: Faults in a row, by plugin index; empty while all is well.
+        pending: Faults that `on_fault` hasn't heard of yet, with "off".
+    """
+
+    __slots__ = ("off", "pending", "strikes")
+
+    def __init__(self) -> None:
+        self.off: set[int] = set()
+        self.strikes: dict[int, int] = {}
+        self.pending: list[tuple[PluginFault, bool]] = []
+
+    def struck(self, index: int, fault: PluginFault) -> None:
+        """Take in a fault that was isolated."""
+        count = self.strikes[index] = self.strikes.get(index, 0) + 1
+        off = count == STRIKES
+        if off:
+            self.off.add(index)
+        self.pending.append((fault, off))
+        log.warning("%s%s", fault, "; switched off" if off else "")
+
+
+def _where(function: Callable[..., Any], cause: BaseException | str) -> str:
+    """Return "file:line" of the failing line, else of the function itself."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return ""
+    if isinstance(cause, BaseException):
+        for frame in reversed(traceback.extract_tb(cause.__traceback__)):
+            if frame.filename == code.co_filename:
+                return f"{frame.filename}:{frame.lineno}"
+    return f"{code.co_filename}:{code.co_firstlineno}"

@@ -1,0 +1,326 @@
+"""
+The plugins of one `Lash`: registered with pluggy, compiled into plans.
+
+Sessions share the registry and its plans; each has instances of its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from ..errors import InvalidInput, PluginConflict
+from ..hooks import HOOKS, Plugin
+from ..hooks.kinds import PROJECT
+from .faults import blame
+from .order import ordered
+from .plans import Impl, compile_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from types import ModuleType
+
+    from ..contexts import CliContext, HostContext
+    from ..hooks.kinds import Hook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """
+    A plugin that takes part.
+
+    Attributes:
+        thing: Its class, or its module if it has plain functions.
+        index: Of its instance in a session's `instances`; None if it has no
+            hook that a session calls.
+        source: Where it comes from, for errors: a distribution, or "plugins=".
+        config: Its parsed configuration.
+    """
+
+    name: str
+    version: str
+    thing: type[Plugin] | ModuleType
+    source: str = "plugins="
+    index: int = -1
+    config: Any = None
+
+    @property
+    def phase(self) -> str:
+        """Its phase; "normal" for a module."""
+        return getattr(self.thing, "phase", "normal")
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """Names of plugins that come after it."""
+        return getattr(self.thing, "before", ())
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """Names of plugins that come before it."""
+        return getattr(self.thing, "after", ())
+
+
+def register(thing: object, *, name: str = "", version: str = "") -> Registered:
+    """
+    Return a class or module as a plugin.
+
+    Raises:
+        InvalidInput: It's neither a `Plugin` class nor a module.
+    """
+    if isinstance(thing, type) and issubclass(thing, Plugin):
+        own = thing.name or name or thing.__name__.lower()
+        return Registered(
+            name=own, version=thing.version or version or "0", thing=thing
+        )
+    if inspect.ismodule(thing):
+        own = name or thing.__name__.rpartition(".")[2]
+        return Registered(name=own, version=version or "0", thing=thing)
+    hint = " (pass the class, not an instance)" if isinstance(thing, Plugin) else ""
+    raise InvalidInput(f"expected a Plugin class or a module, found {thing!r}{hint}")
+
+
+class Plans:
+    """One plan per hook, by the hook's name; None where nobody implements it."""
+
+    __slots__ = tuple(HOOKS)
+
+    def __getattr__(self, name: str) -> Any:
+        """Only for the type checker: every slot is set."""
+        raise AttributeError(name)
+
+
+class Registry:
+    """
+    All plugins of a `Lash`, in their order.
+
+    Attributes:
+        plugins: In the order their hooks are called.
+        plans: Shared by every session.
+        own: Plans of hooks that plugins brought themselves, by name.
+    """
+
+    def __init__(self, plugins: Sequence[Registered]) -> None:
+        """
+        Register *plugins* and compile their hooks.
+
+        Raises:
+            PluginConflict: Two have one name, or they wait for each other.
+            PluginFault: A hook doesn't fit its spec.
+        """
+        _refuse_twins(plugins)
+        self.plugins = [
+            replace(plugin, index=at) for at, plugin in enumerate(ordered(plugins))
+        ]
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._hooks = dict(HOOKS)
+        for plugin in self.plugins:
+            for hook in getattr(plugin.thing, "specs", ()):
+                self._hooks[hook.name] = hook
+        specs = {name: staticmethod(hook.spec) for name, hook in self._hooks.items()}
+        self._manager.add_hookspecs(type("Specs", (), specs))
+        self._by_name = {plugin.name: plugin for plugin in self.plugins}
+        for plugin in self.plugins:
+            self._add(plugin)
+        self._impls = {name: self._find(hook) for name, hook in self._hooks.items()}
+        strict = os.environ.get("LASH_STRICT_PLUGINS", "") not in ("", "0")
+        self.plans = Plans()
+        self.own: dict[str, Any] = {}
+        for name, hook in self._hooks.items():
+            plan = None
+            if hook.life == "session":
+                plan = compile_plan(hook, self._impls[name], strict=strict)
+            if name in HOOKS:
+                setattr(self.plans, name, plan)
+            else:
+                self.own[name] = plan
+        self._makers = self._find_makers()
+        self.shared: dict[int, Any] = {}
+
+    def instances(self) -> tuple[object, ...]:
+        """Return a session's instances, one per plugin, configured."""
+        made: list[object] = []
+        for plugin in self._makers:
+            if plugin is None:
+                made.append(None)
+                continue
+            try:
+                instance = plugin.thing()  # type: ignore[operator]
+            except Exception as error:
+                raise blame(
+                    plugin,
+                    "__init__",
+                    plugin.thing.__init__,  # type: ignore[misc]
+                    error,
+                ) from error
+            instance.name, instance.version = plugin.name, plugin.version
+            instance.config = plugin.config
+            instance.shared = self.shared.get(plugin.index)
+            made.append(instance)
+        return tuple(made)
+
+    def supplied(
+        self, hook: Hook, ctx: HostContext
+    ) -> dict[str, tuple[Registered, Any]]:
+        """
+        Return what a host supply hook gives, by name, with its owner.
+
+        Raises:
+            PluginConflict: Two plugins own one name.
+            PluginFault: An implementation failed.
+        """
+        found: dict[str, tuple[Registered, Any]] = {}
+        for impl, value in self.ask_host(hook, ctx):
+            for name, factory in value.items():
+                if name in found:
+                    first = found[name][0]
+                    raise PluginConflict(
+                        f"{hook.name} {name!r} is supplied by {_who(first)}"
+                        f" and by {_who(impl.plugin)}"
+                    )
+                found[name] = (impl.plugin, factory)
+        return found
+
+    def ask_host(
+        self, hook: Hook, ctx: HostContext | CliContext
+    ) -> list[tuple[Impl, Any]]:
+        """
+        Call a sync host hook; return each answer that isn't None, in order.
+
+        Raises:
+            PluginFault: An implementation failed.
+        """
+        answers = []
+        for impl in self._impls[hook.name]:
+            try:
+                value = impl.call(None, ctx)
+            except Exception as error:
+                raise blame(impl.plugin, hook.name, impl.function, error) from error
+            if value is not None:
+                answers.append((impl, value))
+        return answers
+
+    def around_app(
+        self, ctx: HostContext, inner: Callable[[], Awaitable[None]]
+    ) -> Callable[[], Awaitable[None]]:
+        """Return *inner* with every `around_app` around it, the first outermost."""
+        for impl in reversed(self._impls["around_app"]):
+            inner = self._app_ring(impl, ctx, inner)
+        return inner
+
+    def implements(self, plugin: Registered) -> list[str]:
+        """Return the names of the hooks that *plugin* implements, sorted."""
+        return sorted(
+            name
+            for name, impls in self._impls.items()
+            if any(impl.plugin is plugin for impl in impls)
+        )
+
+    def _app_ring(
+        self, impl: Impl, ctx: HostContext, inner: Callable[[], Awaitable[None]]
+    ) -> Callable[[], Awaitable[None]]:
+        async def call_next(made: Any) -> None:
+            self.shared[impl.index] = made
+            await inner()
+
+        async def ring() -> None:
+            await impl.call(None, ctx, call_next)
+
+        return ring
+
+    def _add(self, plugin: Registered) -> None:
+        try:
+            self._manager.register(plugin.thing, name=plugin.name)
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            why = " ".join(str(error).split())
+            known = ", ".join(sorted(self._hooks))
+            raise blame(
+                plugin, "registration", _nowhere, f"{why} (hooks: {known})"
+            ) from error
+
+    def _find(self, hook: Hook) -> tuple[Impl, ...]:
+        caller = getattr(self._manager.hook, hook.name)
+        found = [self._impl(hook, each) for each in caller.get_hookimpls()]
+        return tuple(sorted(found, key=lambda impl: impl.index))
+
+    def _impl(self, hook: Hook, found: Any) -> Impl:
+        plugin = self._by_name[found.plugin_name]
+        function = found.function
+        waits = _is_async(function)
+        if waits and not hook.awaits:
+            raise blame(
+                plugin, hook.name, function, "expected a sync function, found async"
+            )
+        if tuple(found.argnames) != hook.arguments:
+            raise blame(
+                plugin,
+                hook.name,
+                function,
+                f"expected parameters {hook.arguments}, found {tuple(found.argnames)}",
+            )
+        bound = hook.life == "host" or inspect.ismodule(plugin.thing)
+        if bound and hook.life == "host" and not _is_bound(function, plugin):
+            raise blame(plugin, hook.name, function, "expected a class method")
+        return Impl(
+            plugin=plugin,
+            index=plugin.index,
+            call=_without_instance(function) if bound else function,
+            waits=waits,
+            function=function,
+        )
+
+    def _find_makers(self) -> list[Registered | None]:
+        """Return the plugins that need an instance in each session, by index."""
+        needed = {
+            impl.index
+            for name, impls in self._impls.items()
+            if self._hooks[name].life == "session"
+            for impl in impls
+        }
+        return [
+            plugin
+            if plugin.index in needed and isinstance(plugin.thing, type)
+            else None
+            for plugin in self.plugins
+        ]
+
+
+def _refuse_twins(plugins: Sequence[Registered]) -> None:
+    by_name: dict[str, Registered] = {}
+    for plugin in plugins:
+        if twin := by_name.get(plugin.name):
+            raise PluginConflict(
+                f"two plugins are named {plugin.name!r}: {_who(twin)} and"
+                f" {_who(plugin)}; disable one, or give it another name"
+            )
+        by_name[plugin.name] = plugin
+
+
+def _who(plugin: Registered) -> str:
+    thing = plugin.thing
+    path = getattr(thing, "__qualname__", thing.__name__)
+    return (
+        f"{plugin.name!r} {plugin.version} ({path} of"
+        f" {getattr(thing, '__module__', thing.__name__)}, from {plugin.source})"
+    )
+
+
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - its colour
+    )
+
+
+def _is_bound(function: Any, plugin: Registered) -> bool:
+    return inspect.ismodule(plugin.thing) or inspect.ismethod(function)
+
+
+def _without_instance(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda _instance, *arguments: function(*arguments)
+
+
+def _nowhere() -> None: ...

@@ -1,0 +1,84 @@
+"""Plugin state: what an instance remembers, as a component of its session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ..commits import Component
+from ..errors import PluginFault
+from ..hooks.plugin import Plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..json import Json
+
+PREFIX: Final = "plugin/"
+"""A component's name is this and the plugin's name."""
+
+
+def restore(instance: Plugin, version: int | None, value: Json) -> None:
+    """
+    Give *instance* the state that was saved, or a fresh one if *version* is None.
+
+    An older form is brought up one version at a time.
+
+    Raises:
+        PluginFault: There's no way from that version, or the value doesn't fit.
+    """
+    form = type(instance).State
+    if form is None:
+        return
+    try:
+        if version is None:
+            instance.state = form()
+            return
+        for step in range(version, type(instance).state_version):
+            value = _migration(instance, step)(value)
+        if version > type(instance).state_version:
+            raise ValueError(
+                f"state version {version} is newer than"
+                f" {type(instance).state_version}; upgrade the plugin"
+            )
+        instance.state = form.model_validate(value)
+    except Exception as error:
+        raise PluginFault(
+            instance.name, instance.version, "state", cause=error
+        ) from error
+
+
+def save(instances: Sequence[object], saved: Sequence[Any]) -> list[Component]:
+    """
+    Return the states that were replaced since *saved*, as components.
+
+    Raises:
+        PluginFault: A state isn't what its plugin declared.
+    """
+    components = []
+    for instance, old in zip(instances, saved, strict=True):
+        if not isinstance(instance, Plugin) or instance.state is old:
+            continue
+        form = type(instance).State
+        if form is None or not isinstance(instance.state, form):
+            cause = f"expected {form and form.__name__}, found {instance.state!r}"
+            raise PluginFault(instance.name, instance.version, "state", cause=cause)
+        components.append(
+            Component(
+                name=PREFIX + instance.name,
+                version=type(instance).state_version,
+                value=instance.state.model_dump(mode="json"),
+            )
+        )
+    return components
+
+
+def states(instances: Sequence[object]) -> tuple[Any, ...]:
+    """Return each instance's state; None where there's none."""
+    return tuple([getattr(instance, "state", None) for instance in instances])
+
+
+def _migration(instance: Plugin, version: int) -> Callable[[Any], Any]:
+    step = type(instance).migrations.get(version)
+    if step is None:
+        raise ValueError(f"no migration from state version {version}")
+    return step

@@ -1,0 +1,51 @@
+"""What a tool returned, as JSON and as attachments."""
+
+from __future__ import annotations
+
+from ..errors import InvalidInput
+from ..json import Json, decode, encode
+from ..messages import Blob, File, Image, Text
+
+
+def as_json(value: object) -> Json:
+    """
+    Return what a tool returned as JSON, a copy that nobody else holds.
+
+    Models, dataclasses, enums, dates and the like are said as pydantic says
+    them; a set is a list, and bytes are text if they're UTF-8.
+
+    Raises:
+        InvalidInput: It can't be said in JSON; the message names its type.
+    """
+    if value is None or type(value) in (str, bool):
+        return value  # type: ignore[return-value]
+    if isinstance(value, (Text, Image, File)):
+        return value.to_json()
+    if isinstance(value, (list, tuple)) and _has_parts(value):
+        return [as_json(item) for item in value]
+    try:
+        return decode(encode(value))  # type: ignore[arg-type]
+    except InvalidInput:
+        return _model_as_json(value)
+
+
+def attachments(value: object) -> tuple[Blob, ...]:
+    """Return the blobs that a tool returned, alone or in a list."""
+    items = value if isinstance(value, (list, tuple)) else (value,)
+    return tuple([item.blob for item in items if isinstance(item, (Image, File))])
+
+
+def _has_parts(items: list[object] | tuple[object, ...]) -> bool:
+    return any(isinstance(item, (Text, Image, File)) for item in items)
+
+
+def _model_as_json(value: object) -> Json:
+    import pydantic_core
+
+    try:
+        plain: Json = pydantic_core.to_jsonable_python(value, inf_nan_mode="constants")
+        encode(plain)
+    except (ValueError, InvalidInput) as error:
+        name = type(value).__name__
+        raise InvalidInput(f"a value of type {name} is not JSON: {error}") from error
+    return plain

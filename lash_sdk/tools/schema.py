@@ -1,0 +1,166 @@
+"""A call's arguments: read from JSON, checked against what the tool takes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from ..errors import InvalidInput
+from ..json import JsonObject, check
+from .definition import Arguments, Tool, ToolDefinition
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One parameter that the model fills in."""
+
+    hint: Any
+    optional: bool
+    default: Any
+
+
+def from_schema(
+    definition: ToolDefinition,
+    run: Callable[..., Awaitable[object]],
+    *,
+    context: str | None = None,
+) -> Tool:
+    """
+    Return a tool whose arguments are described by a schema alone.
+
+    The kernel checks that they are an object with no unknown and no missing
+    keys; the rest of the schema is for the one who runs it.
+    """
+    schema = definition.parameters
+    properties = schema.get("properties")
+    names = properties if isinstance(properties, Mapping) else {}
+    closed = "properties" in schema and schema.get("additionalProperties") in (
+        None,
+        False,
+    )
+    listed = schema.get("required")
+    required = listed if isinstance(listed, (list, tuple)) else ()
+
+    def validate(text: str) -> Arguments:
+        arguments = parse_arguments(text)
+        if closed and (unknown := sorted(set(arguments) - set(names))):
+            raise InvalidInput(f"arguments.{unknown[0]}: unknown")
+        for name in required:
+            if name not in arguments:
+                raise InvalidInput(f"arguments.{name}: missing")
+        return arguments
+
+    return Tool(definition=definition, run=run, validate=validate, context=context)
+
+
+def parse_arguments(text: str) -> Arguments:
+    """
+    Return the object that *text* is; no text at all is an empty one.
+
+    Raises:
+        InvalidInput: It isn't JSON that can be stored, or not an object.
+    """
+    import json
+
+    try:
+        arguments = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"arguments: not JSON: {error}") from error
+    check(arguments, where="arguments")
+    if not isinstance(arguments, dict):
+        raise InvalidInput(f"arguments: expected an object, found {arguments!r}")
+    return arguments
+
+
+def compile_arguments(
+    name: str, fields: Mapping[str, Field], about: Mapping[str, str]
+) -> tuple[Callable[[str], Arguments], JsonObject]:
+    """Return the validator and the schema of a tool's arguments, made by pydantic."""
+    from pydantic import TypeAdapter, ValidationError
+    from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+    try:
+        adapter: TypeAdapter[Arguments] = TypeAdapter(_shape(name, fields, about))
+        schema = adapter.json_schema()
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        raise InvalidInput(f"tool {name!r}: {error}") from error
+    parse = adapter.validator.validate_json
+    # a model inside says nothing of unknown fields unless its author did
+    extra: Literal["forbid"] | None = None if _takes_more(schema) else "forbid"
+
+    def validate(text: str) -> Arguments:
+        parse_arguments(text)
+        try:
+            arguments: Arguments = parse(text or "{}", strict=True, extra=extra)
+        except ValidationError as error:
+            problems = "; ".join([_problem(p) for p in error.errors(include_url=False)])
+            raise InvalidInput(problems) from None
+        return arguments
+
+    return validate, _trim(schema)
+
+
+def _shape(name: str, fields: Mapping[str, Field], about: Mapping[str, str]) -> Any:
+    from typing import Annotated, NotRequired
+
+    from pydantic import ConfigDict, with_config
+    from pydantic import Field as Notes
+    from typing_extensions import TypedDict as Shape  # what pydantic asks for
+
+    keys: dict[str, Any] = {}
+    for key, field in fields.items():
+        notes: dict[str, Any] = {}
+        if key in about:
+            notes["description"] = about[key]
+        if field.optional and _is_plain(field.default):
+            notes["json_schema_extra"] = {"default": field.default}
+        typed = Annotated[field.hint, Notes(**notes)] if notes else field.hint
+        keys[key] = NotRequired[typed] if field.optional else typed
+    make: Any = Shape  # its fields are known only now
+    shape = make(f"{name}_arguments", keys)
+    with_config(ConfigDict(extra="forbid"))(shape)
+    return shape
+
+
+def _takes_more(schema: Mapping[str, Any]) -> bool:
+    inner = schema.get("$defs", {}).values()
+    return any("properties" in d and d.get("additionalProperties") for d in inner)
+
+
+def _problem(problem: ErrorDetails) -> str:
+    path = "".join(
+        [f"[{at}]" if isinstance(at, int) else f".{at}" for at in problem["loc"]]
+    )
+    return f"arguments{path}: {problem['msg']}"
+
+
+def _is_plain(value: object) -> bool:
+    if type(value) is float:
+        return value - value == 0.0
+    return value is None or type(value) in (str, int, bool)
+
+
+_DATA: Final = frozenset(("default", "const", "enum", "examples"))
+
+
+def _trim(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema without the titles that pydantic makes up."""
+    trimmed: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "title" and isinstance(value, str):
+            continue
+        if key in ("properties", "$defs") and isinstance(value, dict):
+            trimmed[key] = {name: _trim(inner) for name, inner in value.items()}
+        elif isinstance(value, dict) and key not in _DATA:
+            trimmed[key] = _trim(value)
+        elif isinstance(value, list) and key not in _DATA:
+            trimmed[key] = [_trim(v) if isinstance(v, dict) else v for v in value]
+        else:
+            trimmed[key] = value
+    if trimmed.get("type") == "object":
+        trimmed.setdefault("properties", {})
+    return trimmed
