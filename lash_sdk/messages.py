@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 BLOB_LIMIT: Final = 20 * 1024 * 1024
 """The most bytes that one blob may hold."""
-
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
