@@ -1,0 +1,1 @@
+"""Language models on this machine's own CPU, for lash-sdk."""
