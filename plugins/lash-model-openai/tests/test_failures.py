@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import traceback
 from datetime import UTC, datetime
@@ -57,6 +58,7 @@ async def refusal(model: OpenAIModel) -> ModelError:
         (429, {"message": "pay", "code": "insufficient_quota"}, "quota", False),
         (429, {"message": "pay", "type": "insufficient_quota"}, "quota", False),
         (500, {"message": "oops"}, "server_error", True),
+        (500, {"message": "image input is not supported"}, "unsupported", False),
         (503, "overloaded", "server_error", True),
         (529, {"message": "busy"}, "server_error", True),
     ],
@@ -260,7 +262,7 @@ async def test_a_failure_is_forgotten(peer: Peer) -> None:
 
 async def test_a_fault_of_the_caller_stays_his(peer: Peer) -> None:
     """A defect dressed as the provider's would be retried, and never found."""
-    peer.replies = [streamed(*said("Hi"))]
+    peer.replies = [Reply(pieces=[sse(*said("Hi"), done=False)], end="hang")]
     model = model_at(peer)
 
     def emit(_: object) -> None:
@@ -268,4 +270,5 @@ async def test_a_fault_of_the_caller_stays_his(peer: Peer) -> None:
 
     with pytest.raises(KeyError, match="a defect"):
         await model.answer(asking(), emit)
+    await asyncio.wait_for(peer.gone.wait(), 5)
     await model.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,10 +24,11 @@ from lash_sdk.messages import (
     note,
 )
 
+PLAIN = re.compile(rf"[A-Za-z0-9_-]{{1,{CALL_ID_LIMIT}}}")
 OTHER = Target(name="m", host="127.0.0.1", official=False, store=False, body={})
 
 words = st.text(max_size=12)
-ids = st.text(min_size=1, max_size=60)
+ids = st.sampled_from(["c", "t-1_2", "t/3", "x" * 60, "ü", "\ud800"])
 images = st.builds(Image.of, st.binary(min_size=1, max_size=8))
 files = st.builds(
     File.of,
@@ -134,7 +136,8 @@ def test_every_call_has_its_result_right_after_it_in_chat(
             continue
         assert not open_ids
         for call in message.get("tool_calls", ()):
-            assert len(call["id"]) <= CALL_ID_LIMIT
+            assert PLAIN.fullmatch(call["id"])
+            assert PLAIN.fullmatch(call["function"]["name"])
             assert isinstance(json.loads(call["function"]["arguments"]), dict)
             open_ids.append(call["id"])
         assert len(set(open_ids)) == len(open_ids)

@@ -198,6 +198,11 @@ async def test_chat_form(peer: Peer) -> None:
     } == body
 
 
+def spoken(text: str) -> dict[str, Any]:
+    content = [{"type": "output_text", "text": text}]
+    return {"type": "message", "role": "assistant", "content": content}
+
+
 async def test_responses_form(peer: Peer) -> None:
     """The golden form of a responses request with everything in it."""
     body = await sent(
@@ -235,8 +240,8 @@ async def test_responses_form(peer: Peer) -> None:
                 ],
             },
             {"role": "developer", "content": "Be quick."},
-            {"role": "assistant", "content": "I'll "},
-            {"role": "assistant", "content": "look."},
+            spoken("I'll "),
+            spoken("look."),
             {
                 "type": "function_call",
                 "call_id": ids[0],
@@ -266,7 +271,7 @@ async def test_responses_form(peer: Peer) -> None:
                 "call_id": ids[1],
                 "output": "(cancelled)",
             },
-            {"role": "assistant", "content": "Nice."},
+            spoken("Nice."),
             {"role": "user", "content": "Thanks"},
         ],
         "tools": [

@@ -60,6 +60,9 @@ _OVERFLOW_TEXT: Final = re.compile(
 _RATE_TEXT: Final = re.compile(
     r"rate.?limit|quota|per (second|min|hour|day)|\b[TR]PM\b", re.IGNORECASE
 )
+_NEVER_TEXT: Final = re.compile(r"(is|are) not supported", re.IGNORECASE)
+"""What llama.cpp says of a picture to a model that can't see, with status 500."""
+
 _CLIENTS: Final = frozenset(("httpx", "httpx2", "httpcore", "httpcore2"))
 
 
@@ -142,6 +145,8 @@ def _refused(
         return ContextOverflow(asked.message(said))
     if words & _QUOTA:
         return asked.error(said, code="quota")
+    if _NEVER_TEXT.search(message):
+        return asked.error(said, code="unsupported")
     if status is None:
         retryable = not words or bool(words & _PASSING)
         code = "rate_limit" if "rate_limit_exceeded" in words else "provider_error"

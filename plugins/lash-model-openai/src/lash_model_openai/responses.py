@@ -101,8 +101,10 @@ def items(history: Iterable[Message], target: Target, blobs: Blobs) -> list[Json
 
 def _item(part: Part, target: Target, blobs: Blobs) -> Iterable[JsonObject]:
     match part:
-        case Text():
-            yield {"role": "assistant", "content": part.text}
+        case Text() if part.text:
+            # the long form: llama.cpp's server takes no other
+            said: JsonObject = {"type": "output_text", "text": part.text}
+            yield {"type": "message", "role": "assistant", "content": [said]}
         case Reasoning(replay=replay) if replay is not None:
             if replay.get("from") == target.replay:
                 yield wire.inner(replay, "item")
