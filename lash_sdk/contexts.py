@@ -35,6 +35,7 @@ class FaultBook(Protocol):
 
     off: set[int]
     strikes: dict[int, int]
+    pending: list[tuple[PluginFault, bool]]
 
     def struck(self, index: int, fault: PluginFault) -> None:
         """Take in a fault that was isolated."""

@@ -15,7 +15,7 @@ from ..messages import Message, Text, ToolResult
 from ..outcomes import Cancelled, Failure, Issue, ToolRecord
 from ..policy import GRACE
 from .call import Bench, Made, make_call
-from .projection import project, status
+from .projection import status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +29,20 @@ if TYPE_CHECKING:
 class Desk(Bench, Protocol):
     """What a batch needs of the session it's made in."""
 
-    seam: Seam
-    projector: Projector
-    watch: Callable[[SessionEvent], None] | None
+    @property
+    def seam(self) -> Seam:
+        """Where its journal stands."""
+        ...
+
+    @property
+    def projector(self) -> Projector:
+        """What turns outcomes into what the model is shown."""
+        ...
+
+    @property
+    def watch(self) -> Callable[[SessionEvent], None] | None:
+        """Shows an event to whoever watches, if anybody does."""
+        ...
 
 
 class Batch:
@@ -158,5 +169,3 @@ def _close(call: ToolCall, outcome: Failure | Cancelled) -> ToolRecord:
     return ToolRecord(
         call=call.id, name=call.name, arguments=call.arguments, outcome=outcome
     )
-
-

@@ -37,11 +37,25 @@ if TYPE_CHECKING:
 class Bench(Protocol):
     """What a call needs of the session it's made in."""
 
-    scope: Scope
-    plans: Plans
-    toolbox: Toolbox
-    make: Callable[[ToolContext], Awaitable[ToolOutcome]]
-    """One attempt, with every `around_tool` around it."""
+    @property
+    def scope(self) -> Scope:
+        """The session as contexts see it."""
+        ...
+
+    @property
+    def plans(self) -> Plans:
+        """The hooks of its plugins."""
+        ...
+
+    @property
+    def toolbox(self) -> Toolbox:
+        """Its tools."""
+        ...
+
+    @property
+    def make(self) -> Callable[[ToolContext], Awaitable[ToolOutcome]]:
+        """One attempt, with every `around_tool` around it."""
+        ...
 
     def progress(self, ctx: ToolContext, text: str) -> None:
         """Show how far a call is."""
@@ -199,17 +213,17 @@ async def _attempts(bench: Bench, ctx: ToolContext, made: Made) -> ToolOutcome:
     """Return the outcome of the last attempt that the tool's policy allows."""
     assert ctx.tool is not None  # noqa: S101 - for the type checker
     retry = ctx.tool.definition.retry
-    for attempt in range(1, retry.attempts + 1):
-        ctx.attempt = attempt
+    while True:
         try:
             outcome = await bench.make(ctx)
         except PluginFault as fault:
             return _fault(made, fault, "around_tool_failed")
         if not isinstance(outcome, Failure) or outcome.retry != "safe":
             return outcome
-        if attempt < retry.attempts:
-            await asyncio.sleep(retry.wait(attempt, outcome.after))
-    return outcome.exhausted(attempt) if retry.attempts > 1 else outcome
+        if ctx.attempt >= retry.attempts:
+            return outcome.exhausted(ctx.attempt)
+        await asyncio.sleep(retry.wait(ctx.attempt, outcome.after))
+        ctx.attempt += 1
 
 
 async def attempt(ctx: ToolContext) -> ToolOutcome:
@@ -301,5 +315,3 @@ def _record(
         seconds=round(seconds, 6),
         decided=decided,
     )
-
-

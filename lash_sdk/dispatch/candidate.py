@@ -57,7 +57,6 @@ class Candidate:
             self.outcome, self.by, self.strength = outcome, by, strength
 
 
-
 async def before(
     plan: DirectivesPlan, ctx: ToolContext, trace: Callable[[str, str, Any], None]
 ) -> Candidate:

@@ -123,13 +123,13 @@ class Toolbox:
         self._ask_availability(ctx, plans)
         self._show()
 
-    def apply(self, state: ToolState) -> ToolState:
+    def check(self, state: ToolState) -> None:
         """
-        Put *state* in place and return it at its new generation.
+        Accept *state* as one that could be applied.
 
         Raises:
             InvalidInput: It was made from an older generation, or names a tool
-                that no source has; nothing changed.
+                that no source has.
         """
         if state.generation != self.state.generation:
             raise InvalidInput(
@@ -138,6 +138,15 @@ class Toolbox:
             )
         if unknown := sorted(set(state.overrides) - set(self._tools)):
             raise InvalidInput(f"tool state: no tool {unknown[0]!r}")
+
+    def apply(self, state: ToolState) -> ToolState:
+        """
+        Put *state* in place and return it at its new generation.
+
+        Raises:
+            InvalidInput: As `check` says; nothing changed.
+        """
+        self.check(state)
         self.state = replace(state, generation=state.generation + 1)
         self._show()
         return self.state

@@ -218,7 +218,8 @@ class StoreCommits:
 
     async def test_a_cancelled_commit_has_a_known_outcome(self, opened: Store) -> None:
         """
-        Once the caller is told it was cancelled, nothing may land any more.
+        Once the caller is told it was cancelled, nothing may land any more; and
+        a caller that was cancelled is told so.
         """
         revision = 0
         for number in range(self.CANCELS):
@@ -227,11 +228,12 @@ class StoreCommits:
             for _ in range(number % 10):
                 await asyncio.sleep(0)
             await asyncio.sleep(number / 10_000 if number >= 10 else 0)
-            task.cancel()
+            accepted = task.cancel()
             task.cancel()
             await asyncio.wait([task])
             told = await opened.receipt("a", commit.operation)
-            if not task.cancelled():
+            assert accepted == task.cancelled()
+            if not accepted:
                 assert task.result() == told
             await asyncio.sleep(0.002)
 

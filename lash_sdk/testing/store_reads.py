@@ -126,11 +126,16 @@ class StoreReads:
         async def write() -> None:
             for commit in commits:
                 await opened.commit(commit)
+                await asyncio.sleep(0)
 
         writing = asyncio.ensure_future(write())
-        while not writing.done():
+        told = 0
+        while told < len(commits):
+            done = writing.done()
             nodes, usage = await loaded(opened, "a")
-            assert 2 * len(usage) == len(nodes)
+            told = len(usage)
+            assert 2 * told == len(nodes)
+            assert told == len(commits) or not done
             await asyncio.sleep(0)
         await writing
 

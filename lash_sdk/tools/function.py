@@ -72,9 +72,7 @@ def _from_function(
     function: Function, definition: ToolDefinition, description: str | None
 ) -> Tool:
     written = _written(function)
-    summary, about = _docstring(
-        inspect.getdoc(written) or inspect.getdoc(type(_unbound(function))) or ""
-    )
+    summary, about = _docstring(_words(function))
     fields, context = _parameters(
         function, _hints(written, definition.name), definition
     )
@@ -128,6 +126,14 @@ def _written(function: Function) -> Function:
     """Return the function that somebody wrote: with hints, docstring and colour."""
     inner = _unbound(function)
     return inner if inspect.isroutine(inner) else type(inner).__call__
+
+
+def _words(function: Function) -> str:
+    """Return its docstring, or its class' where an object has none of its own."""
+    inner = _unbound(function)
+    own = _written(function).__doc__ or ""
+    words = own if own or inspect.isroutine(inner) else type(inner).__doc__ or ""
+    return inspect.cleandoc(words)
 
 
 def _name(function: Function) -> str:

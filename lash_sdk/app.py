@@ -1,0 +1,416 @@
+"""`Lash`: the application's side of everything. Three lines to a first turn."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .contexts import HostContext
+from .dispatch.toolbox import Toolbox
+from .errors import InvalidInput, LashError, SessionClosed
+from .plugins.config import OWN, configured
+from .plugins.loading import gather
+from .plugins.ranges import SDK_VERSION
+from .plugins.registry import Registry
+from .plugins.supply import Supplies
+from .policy import Limits, Policy
+from .ports import Store
+from .runner.live import Live
+from .session import Lane, Session, act, open_live
+from .tools import as_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+    from types import TracebackType
+
+    from .json import Json
+    from .outcomes import ToolOutcome
+    from .plugins.loading import Broken
+    from .plugins.registry import Registered
+    from .policy import Durability, OnBusy, OnInterrupted
+    from .ports import Model, SessionSummary
+    from .prompt import PromptPart
+    from .tools import Function, Tool
+
+E = TypeVar("E", bound=LashError)
+
+ID_LIMIT = 255
+"""Bytes of UTF-8 that a session id may have."""
+
+
+class Lash:
+    """
+    An application of agents: one store, one set of plugins, any sessions.
+
+    It's an async context manager; nothing is imported or opened before it's
+    entered, and everything is released when it's left.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str | Model = "",
+        store: str | Store = "memory:",
+        tools: Sequence[Tool | Function] = (),
+        plugins: Sequence[object] = (),
+        autoload: bool = True,
+        durability: Durability = "effect",
+        instructions: str | Sequence[PromptPart] = "",
+        limits: Limits | None = None,
+        on_busy: OnBusy = "reject",
+        on_interrupted: OnInterrupted = "refuse",
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        """
+        Take what every session starts from.
+
+        Args:
+            model: "<scheme>:<name>", or a model object.
+            store: A URL, or a store object.
+            tools: Functions, or what `@tool` made of them.
+            plugins: Plugin classes, beside those that are installed.
+            autoload: Whether installed plugins take part.
+            durability: "effect" or "turn".
+            instructions: The application's part of the prompt.
+            limits: How far a turn may go.
+            on_busy: What a second turn on a busy session meets.
+            on_interrupted: What a turn on an interrupted session meets.
+            config: A section per plugin, and "plugins" for all.
+
+        Raises:
+            InvalidInput: A value can't be used; the message names it.
+        """
+        _one_of("durability", durability, ("effect", "turn"))
+        _one_of("on_busy", on_busy, ("reject", "queue", "fork"))
+        _one_of("on_interrupted", on_interrupted, ("refuse", "resume"))
+        self._model = model
+        self._store_given = store
+        self._tools = tuple([as_tool(each) for each in tools])
+        self._given = tuple(plugins)
+        self._autoload = autoload
+        self._on_busy: OnBusy = on_busy
+        self._config = dict(config or {})
+        text = instructions if isinstance(instructions, str) else ""
+        self._parts = () if isinstance(instructions, str) else tuple(instructions)
+        self._policy = Policy(instructions=text, limits=limits or Limits())
+        self._lanes: dict[str, Lane] = {}
+        self._opening: dict[str, asyncio.Lock] = {}
+        self._models: dict[str, Model] = {}
+        self._closing = asyncio.Event()
+        self._shared: asyncio.Task[None] | None = None
+        self._open = False
+        self.broken: list[Broken] = []
+        """Installed plugins that don't take part, and why."""
+
+    @property
+    def plugins(self) -> tuple[Registered, ...]:
+        """The plugins that take part, in their order."""
+        return tuple(self._registry.plugins)
+
+    @property
+    def store(self) -> Store:
+        """The store, open while the app is."""
+        return self._store
+
+    async def __aenter__(self) -> Lash:
+        """
+        Import and configure the plugins, and open the store.
+
+        Raises:
+            ConfigError: The configuration doesn't fit; it lists every problem.
+            PluginConflict: Two plugins claim one thing.
+            PluginFault: A plugin's hook doesn't fit, or failed.
+            Unavailable: A scheme's package isn't installed.
+            StoreError: The store can't be opened.
+        """
+        found, self.broken = gather(
+            self._given, autoload=self._autoload, config=self._config
+        )
+        absent = frozenset([each.found.name for each in self.broken])
+        self._registry = Registry(configured(found, self._config, absent))
+        settings = {k: v for k, v in self._config.items() if k != OWN}
+        ctx = HostContext(SDK_VERSION, settings)
+        self._supplies = Supplies(self._registry, ctx, self.broken)
+        given = self._store_given
+        self._store = self._supplies.store(given) if isinstance(given, str) else given
+        if isinstance(self._model, str) and self._model:
+            self.model(self._model)
+        await self._start_shared(ctx)
+        try:
+            await self._store.open()
+        except BaseException:
+            await self._stop_shared()
+            raise
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def session(
+        self,
+        id: str,
+        *,
+        model: str | Model | None = None,
+        instructions: str | None = None,
+        tools: Sequence[Tool | Function] | None = None,
+        limits: Limits | None = None,
+    ) -> Opening:
+        """
+        Return session *id*, to await or to enter; it's made by its first commit.
+
+        What isn't None stands in place of the app's and of what was configured.
+
+        Raises:
+            InvalidInput: The id can't be used, or the session is open already
+                with other settings.
+            SessionDeleted: The id was used by a session that's gone.
+            PluginFault: A plugin's state can't be restored, or a hook failed.
+        """
+        size = len(id.encode("utf-8", "surrogatepass"))
+        if not 1 <= size <= ID_LIMIT or "\0" in id or not _is_text(id):
+            raise InvalidInput(
+                f"session id {id!r}: expected 1 to {ID_LIMIT} bytes of UTF-8, no NUL"
+            )
+        return Opening(
+            self,
+            id,
+            model=model,
+            tools=None if tools is None else [as_tool(each) for each in tools],
+            policy=_Wanted(instructions=instructions, limits=limits),
+        )
+
+    async def sessions(
+        self,
+        *,
+        before: float | None = None,
+        limit: int = 100,
+        prefix: str = "",
+        children: bool = False,
+    ) -> Sequence[SessionSummary]:
+        """Return summaries, newest first; those of children only if asked for."""
+        found = await self._alive().store.sessions(
+            before=before, limit=limit, prefix=prefix
+        )
+        return [each for each in found if children or each.parent is None]
+
+    async def delete(self, id: str) -> bool:
+        """Delete a session for good; return whether there was one."""
+        lane = self._alive()._lanes.pop(id, None)
+        if lane is not None:
+            await lane.close()
+        return await self._store.delete(id)
+
+    async def act(
+        self, name: str, *, session: str | None = None, **arguments: Json
+    ) -> ToolOutcome:
+        """
+        Ask a plugin's action something, in a session or outside of any.
+
+        Raises:
+            InvalidInput: There's no such action, or it wants a session and has
+                none, or the other way round.
+        """
+        if session is not None:
+            async with self.session(session) as opened:
+                return await opened.act(name, **arguments)
+        live = self._live("none", None, None, self._policy)
+        return await act(live, name, arguments, in_session=False)
+
+    def model(self, wanted: str | Model) -> Model:
+        """
+        Return a model object for a spec; the same spec is the same object.
+
+        Raises:
+            InvalidInput: It's no spec.
+            Unavailable: Nobody supplies its scheme; the message names the package.
+        """
+        if not isinstance(wanted, str):
+            return wanted
+        if wanted not in self._models:
+            self._models[wanted] = self._supplies.model(wanted)
+        return self._models[wanted]
+
+    async def close(self) -> None:
+        """Settle running turns and release everything; a second call does nothing."""
+        if not self._open:
+            return
+        self._open = False
+        errors: list[Exception] = []
+        closers = [lane.close for lane in self._lanes.values()]
+        closers += [self._stop_shared]
+        closers += [model.close for model in self._models.values()]
+        closers += [self._store.close]
+        self._lanes = {}
+        for closer in closers:
+            try:
+                await closer()
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    async def _open_session(self, opening: Opening) -> Session:
+        self._alive()
+        lock = self._opening.setdefault(opening.id, asyncio.Lock())
+        async with lock:
+            lane = self._lanes.get(opening.id)
+            if lane is None:
+                lane = await self._make_lane(opening)
+                self._lanes[opening.id] = lane
+            elif opening.changes_anything:
+                raise InvalidInput(
+                    f"session {opening.id!r} is open already: use session.configure"
+                )
+            lane.handles += 1
+        self._opening.pop(opening.id, None)
+        return Session(lane, self.model, self._release)
+
+    async def _make_lane(self, opening: Opening) -> Lane:
+        wanted = self._model if opening.model is None else opening.model
+        own = None if isinstance(wanted, str) else wanted
+        policy = self._policy.with_overrides(
+            model=wanted if isinstance(wanted, str) else wanted.name,
+            instructions=opening.policy.instructions,
+            limits=opening.policy.limits,
+        )
+        live = self._live(opening.id, opening.tools, own, policy)
+        await open_live(live, keep=opening.kept)
+        if own is not None and live.policy.model != own.name:
+            own = None  # the session was configured to use another
+        return Lane(live, self._on_busy, own)
+
+    def _live(
+        self,
+        id: str,
+        tools: Sequence[Tool] | None,
+        model: Model | None,
+        policy: Policy,
+    ) -> Live:
+        return Live(
+            id=id,
+            registry=self._registry,
+            store=self._store,
+            model=self.model,
+            policy=policy,
+            parts=self._parts,
+            toolbox=Toolbox(self._tools if tools is None else tools),
+        )
+
+    async def _release(self, lane: Lane) -> None:
+        lane.handles -= 1
+        if lane.handles == 0:
+            await lane.close()
+            if self._lanes.get(lane.live.id) is lane:
+                del self._lanes[lane.live.id]
+
+    def _alive(self) -> Lash:
+        if not self._open:
+            raise SessionClosed("(the app isn't open: use 'async with Lash(...)')")
+        return self
+
+    async def _start_shared(self, ctx: HostContext) -> None:
+        """Enter every `around_app`; they stay around until the app closes."""
+        ready = asyncio.Event()
+
+        async def inner() -> None:
+            ready.set()
+            await self._closing.wait()
+
+        around = self._registry.around_app(ctx, inner)
+        if around is inner:
+            return
+        self._shared = asyncio.create_task(around(), name="lash-app")  # type: ignore[arg-type]
+        waiter = asyncio.create_task(ready.wait())
+        await asyncio.wait([waiter, self._shared], return_when="FIRST_COMPLETED")
+        if not ready.is_set():
+            waiter.cancel()
+            await self._shared
+            raise LashError("a plugin's around_app returned before the app opened")
+
+    async def _stop_shared(self) -> None:
+        self._closing.set()
+        if self._shared is not None:
+            await self._shared
+
+
+class _Wanted:
+    """What a caller wants of a session's policy; None means the app's."""
+
+    __slots__ = ("instructions", "limits")
+
+    def __init__(self, instructions: str | None, limits: Limits | None) -> None:
+        self.instructions = instructions
+        self.limits = limits
+
+
+class Opening:
+    """A session on its way: await it, or enter it."""
+
+    __slots__ = ("_app", "_session", "id", "model", "policy", "tools")
+
+    def __init__(
+        self,
+        app: Lash,
+        id: str,
+        *,
+        model: str | Model | None,
+        tools: Sequence[Tool] | None,
+        policy: _Wanted,
+    ) -> None:
+        self._app = app
+        self._session: Session | None = None
+        self.id = id
+        self.model = model
+        self.tools = tools
+        self.policy = policy
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """The parts of the policy that the caller chose."""
+        wanted = {
+            "model": self.model,
+            "instructions": self.policy.instructions,
+            "limits": self.policy.limits,
+        }
+        return frozenset(name for name, value in wanted.items() if value is not None)
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether the caller wants other settings than the session's."""
+        return bool(self.kept) or self.tools is not None
+
+    def __await__(self) -> Generator[Any, None, Session]:
+        return self._app._open_session(self).__await__()
+
+    async def __aenter__(self) -> Session:
+        self._session = await self
+        return self._session
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        known = ", ".join(repr(choice) for choice in choices)
+        raise InvalidInput(f"{name}: expected one of {known}, found {value!r}")
+
+
+def _is_text(id: str) -> bool:
+    try:
+        id.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

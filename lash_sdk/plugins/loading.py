@@ -1,0 +1,118 @@
+"""From what's installed to what takes part: filtered first, imported after."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import PluginConflict
+from .discovery import Found, disabled, installed
+from .ranges import SDK_VERSION
+from .registry import Registered, register
+from .standard import Standard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+OWN_DIST: Final = "lash-sdk"
+
+log = logging.getLogger("lash.plugins")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """
+    A plugin that's installed and doesn't take part.
+
+    Attributes:
+        stage: "disabled", "incompatible" or "import".
+        cause: What's wrong, and what to do.
+    """
+
+    found: Found
+    stage: str
+    cause: str
+
+
+def gather(
+    explicit: Sequence[object], *, autoload: bool, config: Mapping[str, Any]
+) -> tuple[list[Registered], list[Broken]]:
+    """
+    Return the plugins that take part, and those that can't.
+
+    *explicit* ones come first in the sense that they replace an installed one
+    of the same name. With *autoload* off only the SDK's own are looked for.
+
+    Raises:
+        InvalidInput: Something explicit isn't a plugin.
+        PluginConflict: Two installed plugins have one name.
+    """
+    given = [register(thing) for thing in explicit]
+    names = {plugin.name for plugin in given}
+    found = [
+        each
+        for each in installed()
+        if (autoload or each.dist == OWN_DIST) and each.name not in names
+    ]
+    _refuse_clashes(found)
+    off = disabled(config.get("plugins"))
+    loaded: list[Registered] = []
+    broken: list[Broken] = []
+    for each in found:
+        result = _load(each, off)
+        if isinstance(result, Broken):
+            broken.append(result)
+        elif result.thing not in [plugin.thing for plugin in given]:
+            loaded.append(result)
+    if not any(plugin.name == Standard.name for plugin in (*given, *loaded)):
+        loaded.append(register(Standard, version=SDK_VERSION))
+    return [*given, *loaded], broken
+
+
+def load(found: Found) -> Registered:
+    """
+    Import a plugin and return it.
+
+    Raises:
+        Exception: Whatever its module raises.
+        InvalidInput: The entry point names no plugin.
+    """
+    module, _, path = found.value.partition(":")
+    thing: object = import_module(module.strip())
+    for name in filter(None, path.strip().split(".")):
+        thing = getattr(thing, name)
+    plugin = register(thing, name=found.name, version=found.version)
+    return replace(plugin, source=f"{found.dist} {found.version}")
+
+
+def _load(found: Found, off: frozenset[str]) -> Registered | Broken:
+    if found.name in off:
+        return Broken(found=found, stage="disabled", cause="disabled by configuration")
+    if not found.fits:
+        cause = (
+            f"needs lash-sdk {found.requires}, this is {SDK_VERSION};"
+            f" try: pip install --upgrade {found.dist}"
+        )
+        log.warning("plugin %r %s: %s", found.name, found.version, cause)
+        return Broken(found=found, stage="incompatible", cause=cause)
+    try:
+        return load(found)
+    except (Exception, SystemExit) as error:
+        cause = f"{type(error).__name__}: {error}"
+        log.warning("plugin %r %s: %s", found.name, found.version, cause)
+        return Broken(found=found, stage="import", cause=cause)
+
+
+def _refuse_clashes(found: Sequence[Found]) -> None:
+    by_name: dict[str, Found] = {}
+    for each in found:
+        if twin := by_name.get(each.name):
+            raise PluginConflict(
+                f"two installed plugins are named {each.name!r}: {twin.dist}"
+                f" {twin.version} ({twin.path}) and {each.dist} {each.version}"
+                f" ({each.path}); uninstall one, or disable it with"
+                f' config={{"plugins": {{"disable": ["{each.name}"]}}}}'
+            )
+        by_name[each.name] = each

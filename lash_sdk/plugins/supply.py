@@ -1,0 +1,130 @@
+"""Stores and models by name: whoever supplies a scheme makes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from ..errors import InvalidInput, LashError, PluginFault, Unavailable
+from ..hooks import HOOKS
+from ..ports import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..contexts import HostContext
+    from ..ports import Model
+    from .loading import Broken
+    from .registry import Registered, Registry
+
+PACKAGES: Final[Mapping[str, Mapping[str, str]]] = {
+    "store": {
+        "sqlite": "lash-store-sqlite",
+        "postgresql": "lash-store-postgres",
+    },
+    "model": {
+        "openai": "lash-model-openai",
+        "anthropic": "lash-model-anthropic",
+        "local": "lash-model-local",
+    },
+}
+"""First-party packages, so that a missing one can be named."""
+
+F = TypeVar("F")
+
+
+class Supplies:
+    """What the plugins of one `Lash` supply by scheme."""
+
+    __slots__ = ("_broken", "_models", "_stores")
+
+    def __init__(
+        self, registry: Registry, ctx: HostContext, broken: list[Broken]
+    ) -> None:
+        """
+        Ask every plugin once.
+
+        Raises:
+            PluginConflict: Two supply one scheme.
+            PluginFault: A hook failed.
+        """
+        self._broken = broken
+        self._stores = registry.supplied(HOOKS["store"], ctx)
+        self._models = registry.supplied(HOOKS["model"], ctx)
+
+    def store(self, url: str) -> Store:
+        """
+        Return a store for *url*; it's not open yet.
+
+        Raises:
+            InvalidInput: The URL has no scheme.
+            Unavailable: Nobody supplies it; the message names the package.
+        """
+        scheme, colon, _rest = url.partition(":")
+        if not colon:
+            raise InvalidInput(
+                f"store {url!r}: expected a URL such as 'sqlite:///app.db' or 'memory:'"
+            )
+        plugin, factory = self._find("store", scheme, self._stores)
+        made = _made(plugin, "store", factory, url)
+        if not isinstance(made, Store):
+            raise PluginFault(
+                plugin.name,
+                plugin.version,
+                "store",
+                cause=f"expected a Store, found {made!r}",
+            )
+        return made
+
+    def model(self, spec: str) -> Model:
+        """
+        Return a model for *spec*, "<scheme>:<name>".
+
+        Raises:
+            InvalidInput: There's no model, or it has no scheme.
+            Unavailable: Nobody supplies it; the message names the package.
+        """
+        scheme, colon, name = spec.partition(":")
+        if not spec:
+            raise InvalidInput(
+                "no model: pass model='openai:gpt-5.2' or a Model to Lash, to the"
+                " session or to the turn"
+            )
+        if not colon or not name:
+            known = ", ".join(sorted(self._models)) or "none"
+            raise InvalidInput(
+                f"model {spec!r}: expected '<scheme>:<name>'; schemes: {known}"
+            )
+        plugin, factory = self._find("model", scheme, self._models)
+        made: Model = _made(plugin, "model", factory, name)
+        return made
+
+    def _find(
+        self, kind: str, scheme: str, supplied: Mapping[str, tuple[Registered, F]]
+    ) -> tuple[Registered, F]:
+        if scheme in supplied:
+            return supplied[scheme]
+        package = PACKAGES[kind].get(scheme, "")
+        for broken in self._broken:
+            if broken.found.dist == package or broken.found.name == scheme:
+                why = f"{broken.found.dist} is installed but {broken.stage} failed"
+                if broken.stage != "import":
+                    why = f"{broken.found.dist} is installed but {broken.stage}"
+                raise Unavailable(
+                    f"{kind} scheme {scheme!r}", why=f"{why}: {broken.cause}"
+                )
+        known = ", ".join(sorted(supplied)) or "none"
+        raise Unavailable(
+            f"{kind} scheme {scheme!r}", package, why=f"installed schemes: {known}"
+        )
+
+
+def _made(
+    plugin: Registered, hook: str, factory: Callable[[str], Any], text: str
+) -> Any:
+    """Return what a factory makes; its own errors pass, others are its fault."""
+    try:
+        return factory(text)
+    except LashError:
+        raise
+    except Exception as error:
+        raise PluginFault(plugin.name, plugin.version, hook, cause=error) from error

@@ -1,0 +1,315 @@
+"""One model call: request built, asked, retried, streamed, and checked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from ..contexts import ModelContext, TurnContext
+from ..errors import ContextOverflow, InvalidInput, LashError, ModelError, PluginFault
+from ..events import (
+    AnswerRetracted,
+    ModelAnswered,
+    ModelFailed,
+    ModelStarted,
+    ReasoningDelta,
+    RetryWaiting,
+    TextDelta,
+    TurnStopped,
+)
+from ..hooks.answers import Allow
+from ..json import check
+from ..messages import Message, Reasoning, Text, ToolCall
+from ..outcomes import Issue
+from ..ports import ModelAnswer, ModelRequest
+from ..usage import Usage
+from .prepare import build_prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..effects import AskModel
+    from ..events import Event
+    from ..outcomes import StopReason
+    from ..ports import Chunk, Emit
+    from ..turn import Turn
+    from .drive import Options
+    from .live import Live
+
+CONTEXT: Final = frozenset(
+    ("snapshot", "lifecycle", "turns", "tasks", "graph", "direct")
+)
+RAW_LIMIT: Final = 4000
+"""Characters of a provider's own words that an issue keeps."""
+
+BYTES_PER_TOKEN: Final = 4
+"""For an estimate, where a provider doesn't say."""
+
+
+class Asking:
+    """One model call of a turn, over all its attempts."""
+
+    __slots__ = (
+        "_ctx",
+        "_effect",
+        "_live",
+        "_model",
+        "_options",
+        "_pieces",
+        "_spent",
+        "_turn",
+    )
+
+    def __init__(
+        self, live: Live, turn: Turn, options: Options, effect: AskModel
+    ) -> None:
+        self._live = live
+        self._turn = turn
+        self._options = options
+        self._effect = effect
+        self._model = options.model
+        self._pieces: list[Chunk] = []
+        self._spent = Usage()
+        self._ctx: ModelContext | None = None
+        if live.needs_model_context:
+            self._ctx = ModelContext(
+                live,
+                turn.id,
+                key=effect.key,
+                model=self._model.name,
+                iteration=effect.iteration,
+                usage=turn.usage,
+                children_usage=Usage(),
+            )
+
+    async def run(self) -> Event:
+        """
+        Return the answer, the failure, or that there's no budget for one.
+
+        Raises:
+            PluginFault: `transform_context` failed before the turn's first
+                answer, so that there's nothing to keep.
+        """
+        if self._live.plans.decide_spend is not None:
+            answer = await self._live.plans.decide_spend(self._ctx)
+            if answer is not None and not isinstance(answer[1], Allow):
+                why = getattr(answer[1], "reason", "") or "spending was not allowed"
+                issue = Issue(kind="plugin", code="budget", message=why)
+                return TurnStopped(reason="budget", issue=issue)
+        try:
+            request = await self._request()
+        except PluginFault as fault:
+            if self._effect.iteration == 0:
+                raise
+            return self._failed("runtime_error", "plugin", "context", str(fault))
+        return await self._attempts(request)
+
+    async def _request(self) -> ModelRequest:
+        live, options = self._live, self._options
+        system = build_prompt(
+            live, self._turn.id, options.policy.instructions, options.instructions
+        )
+        history = live.history.plus(self._effect.messages)
+        if live.plans.transform_context is not None:
+            ctx = TurnContext(
+                live,
+                self._turn.id,
+                index=live.turns + 1,
+                messages=self._turn.messages,
+                usage=self._turn.usage,
+                roles=CONTEXT,
+            )
+            history = await live.plans.transform_context(ctx, history)
+        return ModelRequest(
+            key=self._effect.key,
+            session=live.id,
+            system=system,
+            history=history,
+            tools=live.protocol.tools(live.protocol_state, live.toolbox.shown),
+            output=options.schema,
+            blob=live.read_blob,
+        )
+
+    async def _attempts(self, request: ModelRequest) -> Event:
+        live, retry = self._live, self._options.policy.retry
+        for attempt in range(1, retry.attempts + 1):
+            if live.watch is not None:
+                live.watch(
+                    ModelStarted(
+                        turn=self._turn.id,
+                        key=self._effect.key,
+                        model=self._model.name,
+                        attempt=attempt,
+                    )
+                )
+            self._pieces.clear()
+            try:
+                return self._take(await self._attempt(request, attempt))
+            except ContextOverflow as error:
+                return self._failed("provider_error", "model", error.code, str(error))
+            except ModelError as error:
+                if not error.retryable or attempt == retry.attempts:
+                    tried = f" (after {attempt} attempts)" if attempt > 1 else ""
+                    text = f"{error}{tried}"
+                    return self._failed("provider_error", "model", error.code, text)
+                await self._wait(attempt, error)
+            except PluginFault as fault:
+                code = f"plugin_{fault.hook}"
+                return self._failed("provider_error", "plugin", code, str(fault))
+            except LashError as error:
+                code = "invalid_answer"
+                return self._failed("provider_error", "model", code, str(error))
+            except Exception as error:
+                text = f"model {self._model.name!r} raised {type(error).__name__}"
+                return self._failed(
+                    "provider_error", "model", "model_raised", f"{text}: {error}"
+                )
+        raise AssertionError("a retry policy has at least one attempt")
+
+    async def _attempt(self, request: ModelRequest, attempt: int) -> ModelAnswer:
+        """Return one attempt's answer, as hooks want it."""
+        plans, ctx = self._live.plans, self._ctx
+        if ctx is None:
+            return await self._model.answer(request, self._emit())
+        ctx.attempt = attempt
+        if plans.transform_request is not None:
+            request = await plans.transform_request(ctx, request)
+        ctx.request = request
+        inner: Callable[[ModelContext], Awaitable[ModelAnswer]] = self._innermost
+        if plans.around_model is not None:
+            inner = plans.around_model(inner)
+        answer = await inner(ctx)
+        if plans.transform_response is not None:
+            answer = await plans.transform_response(ctx, answer)
+        return answer
+
+    async def _innermost(self, ctx: ModelContext) -> ModelAnswer:
+        assert ctx.request is not None  # noqa: S101 - set by `_attempt`
+        return await self._model.answer(ctx.request, self._emit())
+
+    def _emit(self) -> Emit:
+        """Return what takes each piece of the answer, doing no more than is needed."""
+        watch, transform = self._live.watch, self._live.plans.transform_chunk
+        keep, turn, key = self._pieces.append, self._turn.id, self._effect.key
+        if watch is None and transform is None:
+            return keep
+        ctx = self._ctx
+
+        def emit(chunk: Chunk) -> None:
+            if transform is not None:
+                chunk = transform(ctx, chunk)
+            keep(chunk)
+            if watch is not None and chunk.text:
+                delta = ReasoningDelta if chunk.reasoning else TextDelta
+                watch(delta(turn=turn, key=key, text=chunk.text))
+
+        return emit
+
+    async def _wait(self, attempt: int, error: ModelError) -> None:
+        retry, watch = self._options.policy.retry, self._live.watch
+        seconds = retry.wait(attempt, error.after)
+        if watch is not None:
+            if self._pieces:
+                watch(AnswerRetracted(turn=self._turn.id, key=self._effect.key))
+            watch(
+                RetryWaiting(
+                    turn=self._turn.id,
+                    key=self._effect.key,
+                    seconds=seconds,
+                    attempt=attempt,
+                    attempts=retry.attempts,
+                    reason=str(error),
+                )
+            )
+        await asyncio.sleep(seconds)
+
+    def _take(self, answer: ModelAnswer) -> Event:
+        """
+        Return the event that an answer is.
+
+        Raises:
+            InvalidInput: It isn't an answer at all.
+        """
+        if not isinstance(answer, ModelAnswer):
+            raise InvalidInput(f"expected a ModelAnswer, found {answer!r}")
+        parts = answer.parts or self._streamed()
+        for part in parts:
+            _check_part(part)
+        message = Message(role="assistant", parts=parts)
+        usage = answer.usage
+        self._spent = self._estimate(message) if usage is None else usage
+        name = answer.model or self._model.name
+        if answer.finish not in ("stop", "tool_use", "unknown"):
+            return self._cut_short(answer)
+        misfit, value = None, None
+        if self._options.fit is not None and not message.calls:
+            misfit, value = self._options.fit(message.text)
+        return ModelAnswered(
+            key=self._effect.key,
+            message=message,
+            model=name,
+            usage=self._spent,
+            estimated=usage is None,
+            misfit=misfit,
+            value=value,
+        )
+
+    def _streamed(self) -> tuple[Text | Reasoning, ...]:
+        """Return the pieces as parts, for a final answer that came empty."""
+        thought = "".join([p.text for p in self._pieces if p.reasoning])
+        said = "".join([p.text for p in self._pieces if not p.reasoning])
+        parts: list[Text | Reasoning] = []
+        if thought:
+            parts.append(Reasoning(text=thought))
+        if said:
+            parts.append(Text(text=said))
+        return tuple(parts)
+
+    def _cut_short(self, answer: ModelAnswer) -> Event:
+        texts = {
+            "output_limit": "the answer was cut off at the output limit",
+            "content_filter": "the provider's content filter stopped the answer",
+            "cancelled": "the provider cancelled the answer",
+        }
+        reasons: dict[str, StopReason] = {
+            "output_limit": "incomplete",
+            "cancelled": "cancelled",
+        }
+        reason = reasons.get(answer.finish, "provider_error")
+        text = texts.get(answer.finish, f"the answer ended with {answer.finish!r}")
+        return self._failed(reason, "model", answer.finish, text)
+
+    def _failed(self, reason: StopReason, kind: str, code: str, text: str) -> Event:
+        short = text if len(text) <= RAW_LIMIT else text[:RAW_LIMIT] + "…"
+        return ModelFailed(
+            key=self._effect.key,
+            reason=reason,
+            issue=Issue(kind=kind, code=code, message=short),
+            model=self._model.name,
+            usage=self._spent,
+        )
+
+    def _estimate(self, message: Message) -> Usage:
+        """Return about what a call used: the last messages in, the answer out."""
+        asked = sum(len(each.text) for each in self._effect.messages)
+        said = len(message.text) + sum(len(call.arguments) for call in message.calls)
+        return Usage(
+            input=asked // BYTES_PER_TOKEN + 1, output=said // BYTES_PER_TOKEN + 1
+        )
+
+
+def _check_part(part: object) -> None:
+    """
+    Accept what a model may say.
+
+    Raises:
+        InvalidInput: It isn't a part of an answer, or can't be stored.
+    """
+    if isinstance(part, Reasoning):
+        if part.replay is not None:
+            check(part.replay, where="reasoning.replay")
+    elif isinstance(part, ToolCall):
+        if not part.name or type(part.arguments) is not str:
+            raise InvalidInput(f"a tool call without name or JSON text: {part!r}")
+    elif not isinstance(part, Text) or type(part.text) is not str:
+        raise InvalidInput(f"expected text, reasoning or a tool call, found {part!r}")

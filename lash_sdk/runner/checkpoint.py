@@ -1,0 +1,58 @@
+"""Between two steps of a turn: what waits is let in, and hooks are asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ..contexts import TurnContext
+from ..errors import PluginFault
+from ..events import CheckpointAborted, CheckpointPassed, MessagesAdded
+from ..outcomes import Issue
+from .directives import apply
+
+if TYPE_CHECKING:
+    from ..effects import PassCheckpoint
+    from ..events import Event
+    from ..messages import Message
+    from ..turn import Turn
+    from .live import Live
+
+ROLES: Final = frozenset(("lifecycle", "trace"))
+
+
+async def checkpoint(live: Live, turn: Turn, effect: PassCheckpoint) -> Event:
+    """
+    Return what enters the turn here, or that a plugin ended it.
+
+    What waited is taken only once the hooks have answered, so that it isn't
+    lost with a hook that fails.
+    """
+    waiting = tuple(live.injections)
+    added: tuple[Message, ...] = ()
+    if live.plans.at_checkpoint is not None:
+        ctx = TurnContext(
+            live,
+            turn.id,
+            index=live.turns + 1,
+            messages=turn.messages,
+            usage=turn.usage,
+            records=turn.records,
+            checkpoint=effect.checkpoint,
+            roles=ROLES,
+        )
+        try:
+            found = await live.plans.at_checkpoint(ctx)
+            applied = await apply(live, "at_checkpoint", found)
+        except PluginFault as fault:
+            issue = Issue(kind="plugin", code="plugin_checkpoint", message=str(fault))
+            return CheckpointAborted(key=effect.key, issue=issue)
+        if applied.abort is not None:
+            _plugin, abort = applied.abort
+            issue = Issue(kind="plugin", code=abort.code, message=abort.message)
+            return CheckpointAborted(key=effect.key, issue=issue)
+        added = applied.messages
+    del live.injections[: len(waiting)]
+    messages = (*waiting, *added)
+    if messages and live.watch is not None:
+        live.watch(MessagesAdded(turn=turn.id, messages=messages))
+    return CheckpointPassed(key=effect.key, messages=messages)

@@ -1,0 +1,272 @@
+"""
+The loop of one turn: an event in, an effect out, performed, and round again.
+
+Being told to stop is an event like any other. The loop takes it between two
+effects, closes what is open, commits the turn as stopped, and only then lets
+the cancellation go on to whoever waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, assert_never
+
+from ..commits import Receipt
+from ..contexts import TurnContext, UsageContext
+from ..dispatch.batch import Batch
+from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
+from ..events import (
+    Event,
+    InputAccepted,
+    TurnEnded,
+    TurnStarted,
+    TurnStopped,
+    UsageAdded,
+)
+from ..turn import Phase, Turn, advance
+from .ask import Asking
+from .checkpoint import checkpoint
+from .directives import welcome
+from .prepare import prepare
+from .settle import Settling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..json import Json, JsonObject
+    from ..messages import Blob, Message
+    from ..outcomes import StopReason
+    from ..policy import Policy
+    from ..ports import Model
+    from .live import Live
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """
+    What one turn is run with.
+
+    Attributes:
+        instructions: Said in this turn alone.
+        schema: The JSON schema that the answer must fit.
+        fit: Takes the answer's text; returns (why it doesn't fit, the value).
+    """
+
+    model: Model
+    policy: Policy
+    instructions: str | None = None
+    schema: JsonObject | None = None
+    fit: Callable[[str], tuple[str | None, Json]] | None = None
+
+
+class Drive:
+    """
+    One turn on its way.
+
+    Attributes:
+        turn: As far as it is.
+        cancelled: Whether it was cancelled from outside, not by `stop`.
+    """
+
+    __slots__ = (
+        "_attached",
+        "_cancels",
+        "_live",
+        "_options",
+        "_own_cancels",
+        "_stop",
+        "_task",
+        "turn",
+    )
+
+    def __init__(self, live: Live, turn: Turn, options: Options) -> None:
+        self.turn = turn
+        self._live = live
+        self._options = options
+        self._attached: list[Blob] = []
+        self._stop: TurnStopped | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._cancels = 0
+        self._own_cancels = 0
+
+    def stop(self, reason: StopReason) -> None:
+        """Stop the turn at the next point where it can; a second call does nothing."""
+        if self._stop is None and self.turn.phase is not Phase.DONE:
+            self._stop = TurnStopped(reason=reason)
+            if self._task is not None and self.turn.phase is not Phase.SETTLING:
+                self._own_cancels += 1
+                self._task.cancel()
+
+    async def run(self, message: Message) -> Turn:
+        """
+        Return the turn once it's done.
+
+        Raises:
+            PluginFault: A hook failed where the turn is then not kept.
+            RevisionConflict: Somebody else committed meanwhile.
+            StoreError: The commit failed; nothing was written.
+            CancelledError: The caller was cancelled; the turn is committed.
+        """
+        live = self._live
+        self._task = asyncio.current_task()
+        seconds = self._options.policy.limits.seconds
+        timer = None
+        if seconds is not None:
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(seconds, self.stop, "max_seconds")
+        try:
+            if live.plans.around_turn is None:
+                await self._loop(message)
+            else:
+                await self._wrapped(message)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._give_back_cancels()
+        if self._cancels > self._own_cancels:
+            raise asyncio.CancelledError
+        return self.turn
+
+    async def _wrapped(self, message: Message) -> None:
+        async def inner(ctx: TurnContext) -> Turn:
+            await self._loop(message)
+            return self.turn
+
+        ctx = TurnContext(
+            self._live,
+            self.turn.id,
+            index=self._live.turns + 1,
+            messages=(message,),
+            usage=self.turn.usage,
+        )
+        await self._live.plans.around_turn(inner)(ctx)
+
+    async def _loop(self, message: Message) -> None:
+        live, protocol = self._live, self._live.protocol
+        seam = live.seam
+        if live.watch is not None:
+            live.watch(
+                TurnStarted(turn=self.turn.id, session=live.id, index=live.turns + 1)
+            )
+        event: Event = InputAccepted(messages=(message,))
+        while True:
+            before = self.turn
+            self.turn, effects = advance(before, event, protocol)
+            if len(self.turn.rows) > len(before.rows):
+                self._count(before)
+            if live.faults.pending:
+                await self._tell_faults()
+            if not effects:
+                break
+            event = await self._answer(seam.perform, effects[0])
+        await self._announce()
+
+    async def _answer(
+        self, perform: Callable[[Effect, Any], Any], effect: Effect
+    ) -> Event:
+        """Return the event that answers *effect*, or that the turn is to stop."""
+        if self._stop is not None and not isinstance(effect, WriteCommit):
+            return self._stop
+        try:
+            event: Event = await perform(effect, self.perform)
+        except asyncio.CancelledError:
+            self._cancels += 1
+            if self._stop is None:
+                self._stop = TurnStopped(reason="cancelled")
+            return self._stop
+        return event
+
+    async def perform(self, effect: Effect) -> Event:
+        """Perform *effect*; return the event that answers it."""
+        live = self._live
+        match effect:
+            case AskModel():
+                return await Asking(live, self.turn, self._options, effect).run()
+            case CallTools():
+                return await self._call(effect)
+            case Prepare():
+                return await prepare(live, self.turn, effect)
+            case PassCheckpoint():
+                return await checkpoint(live, self.turn, effect)
+            case WriteCommit():
+                settling = Settling(live, self.turn, effect, self._attached)
+                try:
+                    return await settling.run()
+                finally:
+                    self._cancels += settling.cancels
+            case _:
+                assert_never(effect)
+
+    async def _call(self, effect: CallTools) -> Event:
+        batch = Batch(self._live, self.turn.id, effect.key, effect.calls)
+        finished = await batch.run()
+        made = batch.made
+        for blob in made.blobs:
+            self._attached.append(blob)
+            self._live.blobs[blob.sha256] = blob.data or b""
+        for plugin, messages in made.queued:
+            self._live.injections += welcome(plugin, messages)
+        if made.cancelled:
+            self._cancels += 1
+            if self._stop is None:
+                self._stop = TurnStopped(reason="cancelled")
+        return finished
+
+    async def _tell_faults(self) -> None:
+        """Tell of plugin faults; being cancelled meanwhile stops the turn."""
+        try:
+            await self._live.tell_faults()
+        except asyncio.CancelledError:
+            self._cancels += 1
+            if self._stop is None:
+                self._stop = TurnStopped(reason="cancelled")
+
+    def _count(self, before: Turn) -> None:
+        """Tell of the ledger row that a model call just made."""
+        live, row = self._live, self.turn.rows[-1]
+        if live.watch is not None:
+            live.watch(UsageAdded(turn=self.turn.id, row=row))
+        if live.plans.on_usage is not None:
+            live.plans.on_usage(UsageContext(live, row))
+
+    async def _announce(self) -> None:
+        """Tell that the turn is over, once nothing can lose it."""
+        live, turn = self._live, self.turn
+        committed = turn.revision is not None
+        if committed and live.plans.on_turn_committed is not None:
+            ctx = TurnContext(
+                live,
+                turn.id,
+                index=live.turns,
+                messages=turn.messages,
+                usage=turn.usage,
+                records=turn.records,
+                outcome=turn.outcome,
+                receipt=Receipt(
+                    session=live.id,
+                    operation=turn.id,
+                    revision=live.revision,
+                    leaf=live.graph.leaf,
+                ),
+            )
+            try:
+                await live.plans.on_turn_committed(ctx)
+            except asyncio.CancelledError:
+                self._cancels += 1
+        if live.watch is not None and turn.outcome is not None:
+            live.watch(
+                TurnEnded(
+                    turn=turn.id,
+                    session=live.id,
+                    outcome=turn.outcome,
+                    revision=live.revision,
+                    committed=committed,
+                )
+            )
+
+    def _give_back_cancels(self) -> None:
+        """Uncancel the task as often as `stop` cancelled it."""
+        if self._task is not None:
+            for _ in range(self._own_cancels):
+                self._task.uncancel()

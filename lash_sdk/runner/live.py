@@ -1,0 +1,221 @@
+"""
+A session as the runner sees it: its plugins, tools, history, and what's pending.
+
+It changes only between effects, on the event loop; what others are shown of it
+is immutable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..contexts import EventContext, FaultContext, SessionContext
+from ..dispatch import call as calls
+from ..dispatch.projection import project
+from ..dispatch.toolbox import Toolbox
+from ..errors import Unavailable
+from ..events import PluginEmitted, PluginFailed, ToolProgressed
+from ..graph import Graph, History
+from ..journal import OpenSeam
+from ..json import check
+from ..plugins.faults import Faults
+from ..plugins.state import states
+from ..policy import Policy
+from ..ports import ROLES
+from ..prompt import PromptCache
+from ..protocol import STANDARD
+from ..usage import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from ..contexts import ToolContext
+    from ..events import SessionEvent
+    from ..hooks.specs import Projector
+    from ..journal import Seam
+    from ..json import Json
+    from ..messages import Blob, Message
+    from ..outcomes import ToolOutcome
+    from ..plugins.registry import Plans, Registry
+    from ..ports import Model, Store
+    from ..prompt import PromptPart
+    from ..protocol import TurnProtocol
+    from ..usage import UsageRow
+
+
+@dataclass(slots=True, eq=False)
+class Live:
+    """
+    One open session.
+
+    Attributes:
+        id: The session's.
+        model: Returns the model behind a name of a policy.
+        parts: What the application says in the prompt, beside instructions.
+        graph: As committed.
+        history: The messages on its path.
+        revision: The head's; 0 before the first commit.
+        turns: Committed turns on the path.
+        saved: Plugin states as last committed.
+        injections: Messages that wait for the next checkpoint.
+        pending: Ledger rows that aren't committed yet.
+        watch: Shows an event to whoever watches; None while nobody does.
+    """
+
+    id: str
+    registry: Registry
+    store: Store
+    model: Callable[[str], Model]
+    policy: Policy
+    toolbox: Toolbox
+    parent: str | None = None
+    parts: tuple[PromptPart, ...] = ()
+    instances: Sequence[object] = ()
+    faults: Faults = field(default_factory=Faults)
+    graph: Graph = field(default_factory=Graph)
+    history: History = field(default_factory=History)
+    ledger: Ledger = field(default_factory=Ledger)
+    revision: int = 0
+    turns: int = 0
+    saved: tuple[Any, ...] = ()
+    protocol: TurnProtocol = STANDARD
+    protocol_state: Json = None
+    projector: Projector = project
+    prompt: PromptCache = field(default_factory=PromptCache)
+    seam: Seam = field(default_factory=OpenSeam)
+    injections: list[Message] = field(default_factory=list)
+    pending: list[UsageRow] = field(default_factory=list)
+    watch: Callable[[SessionEvent], None] | None = None
+    plans: Plans = field(init=False)
+    make: Callable[[ToolContext], Awaitable[ToolOutcome]] = calls.attempt
+    listeners: list[Callable[[SessionEvent], None]] = field(default_factory=list)
+    blobs: dict[str, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.plans = self.registry.plans
+        self.instances = self.registry.instances()
+        self.saved = states(self.instances)
+        if self.plans.around_tool is not None:
+            self.make = self.plans.around_tool(calls.attempt)
+        self.rewatch()
+
+    @property
+    def needs_model_context(self) -> bool:
+        """Whether any plugin takes part in model calls."""
+        plans = self.plans
+        return any(
+            plan is not None
+            for plan in (
+                plans.transform_request,
+                plans.transform_response,
+                plans.transform_chunk,
+                plans.around_model,
+                plans.decide_spend,
+            )
+        )
+
+    @property
+    def scope(self) -> Live:
+        """The session as contexts see it: itself."""
+        return self
+
+    def context(self, roles: frozenset[str] = frozenset()) -> SessionContext:
+        """Return a context for hooks that concern the session alone."""
+        return SessionContext(self, roles)
+
+    def role(self, name: str) -> Any:
+        """
+        Return the object behind a role.
+
+        Raises:
+            Unavailable: The package that brings it isn't installed.
+        """
+        raise Unavailable(name, ROLES[name])
+
+    def emit(self, plugin: str, name: str, body: Json) -> None:
+        """
+        Show an event of a plugin to whoever watches.
+
+        Raises:
+            InvalidInput: The body isn't JSON.
+        """
+        check(body, where=f"event {name!r} of plugin {plugin!r}")
+        if self.watch is not None:
+            self.watch(PluginEmitted(turn=None, plugin=plugin, name=name, body=body))
+
+    def trace(self, plugin: str, name: str, body: Json) -> None:
+        """Write a plugin's trace record: an event named "plugin.<plugin>.<name>"."""
+        self.emit(plugin, f"plugin.{plugin}.{name}", body)
+
+    def progress(self, ctx: ToolContext, text: str) -> None:
+        """Show how far a call is."""
+        if self.watch is not None:
+            self.watch(
+                ToolProgressed(
+                    turn=ctx.turn_id, call=ctx.call.id, name=ctx.call.name, text=text
+                )
+            )
+
+    async def read_blob(self, blob: Blob) -> bytes:
+        """
+        Return a blob's bytes, from this turn or from the store.
+
+        Raises:
+            StoreCorrupt: Nobody has them.
+        """
+        if blob.data is not None:
+            return blob.data
+        kept = self.blobs.get(blob.sha256)
+        return await self.store.blob(blob.sha256) if kept is None else kept
+
+    def listen(self, listener: Callable[[SessionEvent], None]) -> Callable[[], None]:
+        """Show every event to *listener* until what's returned is called."""
+        self.listeners.append(listener)
+        self.rewatch()
+
+        def stop() -> None:
+            if listener in self.listeners:
+                self.listeners.remove(listener)
+                self.rewatch()
+
+        return stop
+
+    def rewatch(self) -> None:
+        """Set `watch` by who listens now: nobody, one, or several."""
+        listeners = tuple(self.listeners)
+        if self.plans.on_event is not None:
+            listeners = (*listeners, self._tell_plugins)
+        if not listeners:
+            self.watch = None
+        elif len(listeners) == 1:
+            self.watch = listeners[0]
+        else:
+
+            def watch(event: SessionEvent) -> None:
+                for listener in listeners:
+                    listener(event)
+
+            self.watch = watch
+
+    async def tell_faults(self) -> None:
+        """Tell `on_fault` and whoever watches of the faults since the last time."""
+        while self.faults.pending:
+            fault, off = self.faults.pending.pop(0)
+            if self.watch is not None:
+                self.watch(
+                    PluginFailed(
+                        plugin=fault.plugin,
+                        version=fault.version,
+                        hook=fault.hook,
+                        where=fault.where,
+                        message=str(fault),
+                        off=off,
+                    )
+                )
+            if self.plans.on_fault is not None and fault.hook != "on_fault":
+                await self.plans.on_fault(FaultContext(self, fault, off=off))
+
+    def _tell_plugins(self, event: SessionEvent) -> None:
+        if not isinstance(event, PluginFailed):
+            self.plans.on_event(EventContext(self, event))

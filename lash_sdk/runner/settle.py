@@ -1,0 +1,176 @@
+"""The end of a turn: hooks hear of it, the commit is built, written and known."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from ..commits import Commit, Component, PluginRow, Receipt
+from ..contexts import CommitContext, TurnContext
+from ..errors import InvalidInput, PluginFault
+from ..events import CommitAccepted
+from ..graph import chain
+from ..json import check
+from ..messages import blobs
+from ..outcomes import Ending, Stopped
+from ..plugins.state import save, states
+from ..policy import GRACE
+from .directives import apply
+
+if TYPE_CHECKING:
+    from ..effects import WriteCommit
+    from ..messages import Blob, Message
+    from ..turn import Turn
+    from .live import Live
+
+ROLES: Final = frozenset(("lifecycle", "trace"))
+PROTOCOL: Final = "protocol"
+
+
+class Settling:
+    """
+    The commit of one turn.
+
+    Attributes:
+        cancels: How often it was cancelled meanwhile; completion wins.
+    """
+
+    __slots__ = ("_attached", "_effect", "_live", "_turn", "cancels")
+
+    def __init__(
+        self, live: Live, turn: Turn, effect: WriteCommit, attached: list[Blob]
+    ) -> None:
+        self._live = live
+        self._turn = turn
+        self._effect = effect
+        self._attached = attached
+        self.cancels = 0
+
+    async def run(self) -> CommitAccepted:
+        """
+        Return once the turn is durable.
+
+        Raises:
+            PluginFault: A hook failed where that aborts the commit.
+            RevisionConflict: Somebody else committed meanwhile.
+            StoreError: The store couldn't; nothing was written.
+        """
+        messages = await self._after_turn()
+        commit = self._build(messages).check()
+        receipt = await self._write(commit)
+        self._adopt(commit, receipt, messages)
+        return CommitAccepted(
+            key=self._effect.key, revision=receipt.revision, messages=messages
+        )
+
+    async def _after_turn(self) -> tuple[Message, ...]:
+        """Return what `after_turn` adds; a turn being cancelled doesn't wait long."""
+        live, turn = self._live, self._turn
+        if live.plans.after_turn is None:
+            return ()
+        ctx = TurnContext(
+            live,
+            turn.id,
+            index=live.turns + 1,
+            messages=turn.messages,
+            usage=turn.usage,
+            records=turn.records,
+            outcome=turn.outcome,
+            roles=ROLES,
+        )
+        outcome = turn.outcome
+        hurry = isinstance(outcome, Stopped) and outcome.reason == "cancelled"
+        try:
+            async with asyncio.timeout(GRACE if hurry else None):
+                found = await live.plans.after_turn(ctx)
+                applied = await apply(live, "after_turn", found, may_abort=False)
+        except TimeoutError:
+            return ()
+        except asyncio.CancelledError:
+            self.cancels += 1
+            return ()
+        return applied.messages
+
+    def _build(self, messages: tuple[Message, ...]) -> Commit:
+        live, turn = self._live, self._turn
+        assert turn.outcome is not None  # noqa: S101 - it's settling
+        ending = Ending(outcome=turn.outcome, issues=turn.issues)
+        values = (*turn.values, *messages, ending)
+        nodes = chain(turn.id, live.graph.leaf, values)
+        components = save(live.instances, live.saved) if live.instances else []
+        if turn.state != live.protocol_state:
+            components.append(
+                Component(
+                    name=PROTOCOL,
+                    version=live.protocol.version,
+                    value={"name": live.protocol.name, "state": turn.state},
+                )
+            )
+        found = {blob.sha256: blob for blob in blobs(turn.messages)}
+        found |= {blob.sha256: blob for blob in self._attached}
+        commit = Commit(
+            session=live.id,
+            expected=live.revision,
+            operation=turn.id,
+            at=time.time(),
+            turns=live.turns + 1,
+            nodes=nodes,
+            leaf=nodes[-1].id,
+            components=tuple(components),
+            blobs=tuple(found.values()),
+            usage=(*live.pending, *turn.rows) if live.pending else turn.rows,
+            turn=turn.id,
+        )
+        if live.plans.provide_commit is not None:
+            commit = replace(commit, rows=self._rows(commit))
+        return commit
+
+    def _rows(self, commit: Commit) -> tuple[PluginRow, ...]:
+        """Return the plugins' own rows, each under its owner's name."""
+        ctx = CommitContext(self._live, commit)
+        rows: list[PluginRow] = []
+        for plugin, found in self._live.plans.provide_commit(ctx):
+            for row in found:
+                try:
+                    check(row.body, where=f"row {row.name!r}")
+                except (InvalidInput, AttributeError) as error:
+                    raise PluginFault(
+                        plugin.name, plugin.version, "provide_commit", cause=error
+                    ) from error
+                rows.append(replace(row, plugin=plugin.name))
+        return tuple(rows)
+
+    async def _write(self, commit: Commit) -> Receipt:
+        """Return the receipt; a cancel that comes in between changes nothing."""
+        live = self._live
+        try:
+            if live.plans.around_commit is None:
+                return await live.store.commit(commit)
+            nest = live.plans.around_commit(self._innermost)
+            receipt: Receipt = await nest(CommitContext(live, commit))
+            return receipt
+        except asyncio.CancelledError:
+            self.cancels += 1
+            known = await live.store.receipt(live.id, commit.operation)
+            return known or await live.store.commit(commit)
+
+    async def _innermost(self, ctx: CommitContext) -> Receipt:
+        return await self._live.store.commit(ctx.commit)
+
+    def _adopt(
+        self, commit: Commit, receipt: Receipt, messages: tuple[Message, ...]
+    ) -> None:
+        """Make the session what the store has."""
+        live, turn = self._live, self._turn
+        live.revision = receipt.revision
+        live.turns = commit.turns
+        live.graph = live.graph.append(commit.nodes)
+        live.history = live.history.plus(turn.messages + messages).settled()
+        live.ledger.add(commit.usage)
+        live.pending.clear()
+        live.protocol_state = turn.state
+        live.blobs.clear()
+        if live.instances:
+            live.saved = states(live.instances)

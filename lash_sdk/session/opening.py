@@ -1,0 +1,133 @@
+"""A session out of a store: history, ledger, and the state of everything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..dispatch.toolbox import COMPONENT as TOOLS
+from ..errors import PluginConflict, Unavailable
+from ..graph import Graph, History
+from ..json import Fields, decode
+from ..messages import Message
+from ..plugins.state import PREFIX, restore, states
+from ..policy import Policy
+from ..runner.prepare import sync_tools
+from ..runner.settle import PROTOCOL
+from ..usage import Ledger
+
+if TYPE_CHECKING:
+    from ..commits import Head
+    from ..graph import Node
+    from ..json import Json
+    from ..runner.live import Live
+
+POLICY = "policy"
+
+
+async def open_live(live: Live, *, keep: frozenset[str]) -> None:
+    """
+    Fill *live* from its store, then let its plugins hear that it's open.
+
+    What was configured replaces the app's policy, but not the parts in *keep*,
+    which the caller chose.
+
+    Raises:
+        PluginFault: A plugin's state can't be restored, or a hook failed.
+        StoreError: The store couldn't read it.
+    """
+    head = await live.store.head(live.id)
+    await load(live, head)
+    manifest = head.manifest if head else {}
+    for instance in live.instances:
+        if instance is not None and hasattr(instance, "state"):
+            ref = manifest.get(PREFIX + instance.name)  # type: ignore[attr-defined]
+            version, value = await component(live, ref) if ref else (None, None)
+            restore(instance, version, value)  # type: ignore[arg-type]
+    live.saved = states(live.instances)
+    _supply(live)
+    if ref := manifest.get(TOOLS):
+        live.toolbox.restore((await component(live, ref))[1])
+    if ref := manifest.get(PROTOCOL):
+        _restore_protocol(live, (await component(live, ref))[1])
+    if ref := manifest.get(POLICY):
+        _restore_policy(live, (await component(live, ref))[1], keep)
+    sync_tools(live)
+    if live.plans.on_session_opened is not None:
+        await live.plans.on_session_opened(live.context())
+    if live.faults.pending:
+        await live.tell_faults()
+
+
+async def load(live: Live, head: Head | None) -> None:
+    """
+    Put what the store has of *live* in its place.
+
+    Raises:
+        StoreCorrupt: A stored part isn't what its hash says.
+        InvalidHistory: The nodes don't form a graph.
+    """
+    graph, ledger = Graph(), Ledger()
+    if head is not None:
+        nodes: list[Node] = []
+        async for page in live.store.load(live.id):
+            nodes += page.nodes
+            ledger.add(page.usage)
+        graph = graph.load(nodes, head.leaf)
+    live.graph = graph
+    live.history = History(
+        [node.value for node in graph.path() if isinstance(node.value, Message)]
+    )
+    live.ledger = ledger
+    live.revision = head.revision if head else 0
+    live.turns = head.turns if head else 0
+    live.parent = head.parent if head else live.parent
+
+
+async def component(live: Live, ref: str) -> tuple[int, Json]:
+    """Return a component of the head: its version and its value."""
+    fields = Fields(decode(await live.store.blob(ref)), "component")
+    version, value = fields.whole("version"), fields.any("value")
+    fields.done()
+    return version, value
+
+
+def _supply(live: Live) -> None:
+    """
+    Take the session's protocol and projector from the plugin that owns each.
+
+    Raises:
+        PluginConflict: Two plugins supply one.
+    """
+    plans = live.plans
+    if plans.protocol is not None:
+        live.protocol = _only(live, "protocol") or live.protocol
+    if plans.tool_projector is not None:
+        live.projector = _only(live, "tool_projector") or live.projector
+    live.protocol_state = live.protocol.start()
+
+
+def _only(live: Live, hook: str) -> Any:
+    found = getattr(live.plans, hook)(live.context())
+    if len(found) > 1:
+        names = " and ".join(repr(plugin.name) for plugin, _value in found)
+        raise PluginConflict(f"{hook} is supplied by {names}; disable one")
+    return found[0][1] if found else None
+
+
+def _restore_protocol(live: Live, value: Json) -> None:
+    fields = Fields(value, "protocol")
+    name, state = fields.text("name"), fields.any("state")
+    fields.done()
+    if name != live.protocol.name:
+        why = f"session {live.id!r} was made with it; now it's {live.protocol.name!r}"
+        raise Unavailable(f"protocol {name!r}", why=why)
+    live.protocol_state = state
+
+
+def _restore_policy(live: Live, value: Json, keep: frozenset[str]) -> None:
+    kept = Policy.from_json(value, retry=live.policy.retry)
+    live.policy = live.policy.with_overrides(
+        model=None if "model" in keep else kept.model or None,
+        instructions=None if "instructions" in keep else kept.instructions,
+        limits=None if "limits" in keep else kept.limits,
+    )

@@ -1,0 +1,71 @@
+"""A turn looked at afterwards: what `session.run` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..outcomes import Finished, turn_outcome_to_json
+
+if TYPE_CHECKING:
+    from ..json import Json, JsonObject
+    from ..messages import Message
+    from ..outcomes import Issue, ToolRecord, TurnOutcome
+    from ..usage import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRecord:
+    """
+    One turn, as it went.
+
+    Attributes:
+        id: The operation id of its commit.
+        session: The session it ran in.
+        index: Its number on the session's active path, from 1; the number it
+            would have had if it wasn't committed.
+        revision: The session's after it.
+        committed: False only where a plugin refused it before it began.
+        messages: What it added to the history.
+        value: The structured answer: an instance of the `output` model, or
+            what the tool that finished the turn handed over.
+        usage: Its own model calls.
+        children_usage: Its child sessions'.
+        tool_calls: Every call, raw, in order.
+        issues: What went wrong, whether or not it ended the turn.
+    """
+
+    id: str
+    session: str
+    index: int
+    revision: int
+    committed: bool
+    outcome: TurnOutcome
+    messages: tuple[Message, ...]
+    value: Any
+    usage: Usage
+    children_usage: Usage
+    tool_calls: tuple[ToolRecord, ...]
+    issues: tuple[Issue, ...]
+
+    @property
+    def text(self) -> str:
+        """The answer; empty if there's none."""
+        return self.outcome.text if isinstance(self.outcome, Finished) else ""
+
+    def to_json(self) -> JsonObject:
+        """Return the record for a machine to read."""
+        calls: list[Json] = [record.to_json() for record in self.tool_calls]
+        return {
+            "id": self.id,
+            "session": self.session,
+            "index": self.index,
+            "revision": self.revision,
+            "committed": self.committed,
+            "outcome": turn_outcome_to_json(self.outcome),
+            "text": self.text,
+            "usage": self.usage.to_json(),
+            "children_usage": self.children_usage.to_json(),
+            "tool_calls": calls,
+            "issues": [issue.to_json() for issue in self.issues],
+        }

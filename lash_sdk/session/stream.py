@@ -1,0 +1,125 @@
+"""A turn watched while it runs. Watching never slows it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from ..events import Gap, ReasoningDelta, TextDelta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from types import TracebackType
+    from typing import Any
+
+    from ..events import SessionEvent
+    from .record import TurnRecord
+
+BUFFER: Final = 1000
+"""Events that wait for a slow consumer; then older deltas make way."""
+
+
+class Stream:
+    """
+    The events of one turn, as they happen, and its record at the end.
+
+    Nothing runs until the first event or the result is asked for; from then on
+    the turn runs in a task of its own. Leaving the loop leaves the turn
+    running; leaving `async with`, or `aclose`, cancels it.
+    """
+
+    __slots__ = ("_dropped", "_events", "_run", "_start", "_stop", "_task", "_wake")
+
+    def __init__(
+        self,
+        run: Coroutine[Any, Any, TurnRecord],
+        start: Callable[[Callable[[SessionEvent], None]], Callable[[], None]],
+    ) -> None:
+        self._run: Coroutine[Any, Any, TurnRecord] | None = run
+        self._start = start
+        self._stop: Callable[[], None] | None = None
+        self._task: asyncio.Task[TurnRecord] | None = None
+        self._events: deque[SessionEvent] = deque()
+        self._dropped = 0
+        self._wake = asyncio.Event()
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> SessionEvent:
+        """Return the next event; the end is the end of the turn."""
+        task = self._running()
+        while True:
+            if self._dropped:
+                gap = Gap(dropped=self._dropped)
+                self._dropped = 0
+                return gap
+            if self._events:
+                return self._events.popleft()
+            if task.done():
+                raise StopAsyncIteration
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def result(self) -> TurnRecord:
+        """
+        Return the turn's record; cancelling the wait leaves the turn running.
+
+        Raises:
+            LashError: As `session.run` does.
+        """
+        return await asyncio.shield(self._running())
+
+    async def aclose(self) -> None:
+        """Cancel the turn if it still runs, and wait until it's settled."""
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def __aenter__(self) -> Stream:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def _running(self) -> asyncio.Task[TurnRecord]:
+        if self._task is None:
+            if self._run is None:
+                raise StopAsyncIteration
+            self._stop = self._start(self._take)
+            self._task = asyncio.create_task(self._run, name="lash-turn")
+            self._run = None
+            self._task.add_done_callback(self._ended)
+        return self._task
+
+    def _take(self, event: SessionEvent) -> None:
+        if len(self._events) >= BUFFER:
+            self._make_room()
+        self._events.append(event)
+        self._wake.set()
+
+    def _make_room(self) -> None:
+        """Drop the oldest delta, or the oldest event if there's none."""
+        for at, event in enumerate(self._events):
+            if isinstance(event, (TextDelta, ReasoningDelta)):
+                del self._events[at]
+                break
+        else:
+            self._events.popleft()
+        self._dropped += 1
+
+    def _ended(self, task: asyncio.Task[TurnRecord]) -> None:
+        if self._stop is not None:
+            self._stop()
+        if not task.cancelled():
+            task.exception()  # taken, so that nobody is told twice
+        self._wake.set()
