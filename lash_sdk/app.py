@@ -123,9 +123,7 @@ class Lash:
             Unavailable: A scheme's package isn't installed.
             StoreError: The store can't be opened.
         """
-        found, self.broken = gather(
-            self._given, autoload=self._autoload, config=self._config
-        )
+        found, self.broken = gather(self._given, autoload=self._autoload, config=self._config)
         absent = frozenset([each.found.name for each in self.broken])
         self._registry = Registry(configured(found, self._config, absent))
         settings = {k: v for k, v in self._config.items() if k != OWN}
@@ -194,9 +192,7 @@ class Lash:
         children: bool = False,
     ) -> Sequence[SessionSummary]:
         """Return summaries, newest first; those of children only if asked for."""
-        found = await self._alive().store.sessions(
-            before=before, limit=limit, prefix=prefix
-        )
+        found = await self._alive().store.sessions(before=before, limit=limit, prefix=prefix)
         return [each for each in found if children or each.parent is None]
 
     async def delete(self, id: str) -> bool:
@@ -206,9 +202,7 @@ class Lash:
             await lane.close()
         return await self._store.delete(id)
 
-    async def act(
-        self, name: str, *, session: str | None = None, **arguments: Json
-    ) -> ToolOutcome:
+    async def act(self, name: str, *, session: str | None = None, **arguments: Json) -> ToolOutcome:
         """
         Ask a plugin's action something, in a session or outside of any.
 
@@ -264,9 +258,7 @@ class Lash:
                 lane = await self._make_lane(opening)
                 self._lanes[opening.id] = lane
             elif opening.changes_anything:
-                raise InvalidInput(
-                    f"session {opening.id!r} is open already: use session.configure"
-                )
+                raise InvalidInput(f"session {opening.id!r} is open already: use session.configure")
             lane.handles += 1
         self._opening.pop(opening.id, None)
         return Session(lane, self.model, self._release)
@@ -286,11 +278,7 @@ class Lash:
         return Lane(live, self._on_busy, own)
 
     def _live(
-        self,
-        id: str,
-        tools: Sequence[Tool] | None,
-        model: Model | None,
-        policy: Policy,
+        self, id: str, tools: Sequence[Tool] | None, model: Model | None, policy: Policy
     ) -> Live:
         return Live(
             id=id,

@@ -110,9 +110,7 @@ class RevisionConflict(LashError):
     """
 
     def __init__(self, session: str, *, expected: int, actual: int) -> None:
-        super().__init__(
-            f"session {session!r} moved: expected revision {expected}, found {actual}"
-        )
+        super().__init__(f"session {session!r} moved: expected revision {expected}, found {actual}")
         self.session = session
         self.expected = expected
         self.actual = actual
@@ -127,8 +125,7 @@ class OperationMismatch(LashError):
 
     def __init__(self, session: str, operation: str) -> None:
         super().__init__(
-            f"operation {operation!r} of session {session!r} was committed"
-            " with another body"
+            f"operation {operation!r} of session {session!r} was committed with another body"
         )
         self.session = session
         self.operation = operation
@@ -170,9 +167,7 @@ class SchemaTooNew(StoreError):
     """
 
     def __init__(self, where: str, *, found: int, known: int) -> None:
-        super().__init__(
-            f"{where!r} has schema {found}; this version knows up to {known}"
-        )
+        super().__init__(f"{where!r} has schema {found}; this version knows up to {known}")
         self.found = found
         self.known = known
 

@@ -80,9 +80,7 @@ class Node:
     id: str
     parent: str | None
     value: Message | Value
-    _data: list[bytes] = field(
-        default_factory=list, init=False, repr=False, compare=False
-    )
+    _data: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def kind(self) -> str:
@@ -108,9 +106,7 @@ def read_node(id: str, parent: str | None, kind: str, body: Json) -> Node:
     return Node(id=id, parent=parent, value=value)
 
 
-def chain(
-    turn: str, parent: str | None, values: Iterable[Message | Value]
-) -> tuple[Node, ...]:
+def chain(turn: str, parent: str | None, values: Iterable[Message | Value]) -> tuple[Node, ...]:
     """Return *values* as nodes of *turn*, each the parent of the next."""
     nodes = []
     for ordinal, value in enumerate(values):
@@ -148,8 +144,7 @@ class Graph:
         for node in nodes:
             if node.parent != parent:
                 raise InvalidHistory(
-                    f"node {node.id!r}: expected parent {parent!r},"
-                    f" found {node.parent!r}"
+                    f"node {node.id!r}: expected parent {parent!r}, found {node.parent!r}"
                 )
             if node.id in self or node.id in fresh:
                 raise InvalidHistory(f"node {node.id!r} is there already")
@@ -172,9 +167,7 @@ class Graph:
             if node.id in after:
                 raise InvalidHistory(f"node {node.id!r} is there already")
             if node.parent is not None and node.parent not in after:
-                raise InvalidHistory(
-                    f"node {node.id!r}: parent {node.parent!r} isn't there"
-                )
+                raise InvalidHistory(f"node {node.id!r}: parent {node.parent!r} isn't there")
             after._index[node.id] = after._size
             after._log.append(node)
             after._size += 1
@@ -320,9 +313,7 @@ def check_pairs(messages: Iterable[Message]) -> None:
             raise InvalidHistory(f"calls without results: {list(open_calls)!r}")
         if message.role == "assistant" and (calls := message.calls):
             open_calls = tuple([call.id for call in calls])
-            if len(set(open_calls)) != len(open_calls) or not seen.isdisjoint(
-                open_calls
-            ):
+            if len(set(open_calls)) != len(open_calls) or not seen.isdisjoint(open_calls):
                 raise InvalidHistory(f"call ids aren't unique: {list(open_calls)!r}")
             seen.update(open_calls)
     if open_calls:

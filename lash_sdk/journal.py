@@ -22,15 +22,11 @@ if TYPE_CHECKING:
 class Seam(Protocol):
     """What stands between a turn and the outside."""
 
-    def perform(
-        self, effect: Effect, do: Callable[[Effect], Awaitable[Event]]
-    ) -> Awaitable[Event]:
+    def perform(self, effect: Effect, do: Callable[[Effect], Awaitable[Event]]) -> Awaitable[Event]:
         """Return the event that answers *effect*: on record, or from *do*."""
         ...
 
-    def call(
-        self, key: str, do: Callable[[], Awaitable[ToolRecord]]
-    ) -> Awaitable[ToolRecord]:
+    def call(self, key: str, do: Callable[[], Awaitable[ToolRecord]]) -> Awaitable[ToolRecord]:
         """Return the record of the call *key*: on record, or from *do*."""
         ...
 
@@ -40,14 +36,10 @@ class OpenSeam:
 
     __slots__ = ()
 
-    def perform(
-        self, effect: Effect, do: Callable[[Effect], Awaitable[Event]]
-    ) -> Awaitable[Event]:
+    def perform(self, effect: Effect, do: Callable[[Effect], Awaitable[Event]]) -> Awaitable[Event]:
         """Return what *do* answers."""
         return do(effect)
 
-    def call(
-        self, key: str, do: Callable[[], Awaitable[ToolRecord]]
-    ) -> Awaitable[ToolRecord]:
+    def call(self, key: str, do: Callable[[], Awaitable[ToolRecord]]) -> Awaitable[ToolRecord]:
         """Return what *do* records."""
         return do()

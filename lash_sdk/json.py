@@ -18,9 +18,7 @@ from .errors import InvalidInput, StoreCorrupt
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Json: TypeAlias = (
-    "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
-)
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 """What JSON can say. Mappings have text keys; sequences are lists or tuples."""
 
 JsonObject: TypeAlias = "Mapping[str, Json]"
@@ -192,10 +190,7 @@ class Fields:
     @overload
     def _typed(self, name: str, kind: type[int], default: int | None) -> int: ...
     def _typed(
-        self,
-        name: str,
-        kind: type[str | int | bool],
-        default: str | int | bool | None,
+        self, name: str, kind: type[str | int | bool], default: str | int | bool | None
     ) -> str | int | bool:
         if default is not None and name not in self._body:
             return default
@@ -206,9 +201,7 @@ class Fields:
         return value
 
     def _wrong(self, name: str, expected: str, value: object) -> StoreCorrupt:
-        return StoreCorrupt(
-            f"{self._where}.{name}: expected {expected}, found {_short(value)}"
-        )
+        return StoreCorrupt(f"{self._where}.{name}: expected {expected}, found {_short(value)}")
 
 
 def _check_keys(value: Any) -> None:  # the encoder would turn them into text

@@ -88,9 +88,7 @@ class MemoryStore(Store):
             return receipt
         actual = found.head.revision if found else 0
         if actual != commit.expected:
-            raise RevisionConflict(
-                commit.session, expected=commit.expected, actual=actual
-            )
+            raise RevisionConflict(commit.session, expected=commit.expected, actual=actual)
         for node in commit.nodes:
             if node.id in self._nodes:
                 raise StoreCorrupt(f"node {node.id!r} is there already")

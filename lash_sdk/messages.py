@@ -50,9 +50,7 @@ class Blob:
             InvalidInput: It's empty or longer than `BLOB_LIMIT`.
         """
         if not 0 < len(data) <= BLOB_LIMIT:
-            raise InvalidInput(
-                f"blob of {len(data)} bytes: expected 1 to {BLOB_LIMIT} bytes"
-            )
+            raise InvalidInput(f"blob of {len(data)} bytes: expected 1 to {BLOB_LIMIT} bytes")
         sha256 = hashlib.sha256(data).hexdigest()
         return cls(sha256=sha256, size=len(data), media_type=media_type, data=data)
 
@@ -167,12 +165,7 @@ class ToolCall:
 
     def to_json(self) -> JsonObject:
         """Return the part as it's stored."""
-        return {
-            "kind": "tool_call",
-            "id": self.id,
-            "name": self.name,
-            "arguments": self.arguments,
-        }
+        return {"kind": "tool_call", "id": self.id, "name": self.name, "arguments": self.arguments}
 
 
 ToolStatus: TypeAlias = Literal["ok", "failed", "cancelled"]
@@ -382,8 +375,7 @@ def _read_result(fields: Fields) -> ToolResult:
 def _read_reasoning(fields: Fields) -> Reasoning:
     replay = fields.any("replay")
     return Reasoning(
-        text=fields.text("text"),
-        replay=fields.mapping("replay") if replay is not None else None,
+        text=fields.text("text"), replay=fields.mapping("replay") if replay is not None else None
     )
 
 

@@ -38,9 +38,7 @@ class Limits:
             kinds = (int, float) if name == "seconds" else (int,)
             number = isinstance(value, kinds) and not isinstance(value, bool)
             if not number or not 0 < value < float("inf"):
-                raise InvalidInput(
-                    f"limits.{name}: expected > 0 or None, found {value!r}"
-                )
+                raise InvalidInput(f"limits.{name}: expected > 0 or None, found {value!r}")
 
     def to_json(self) -> JsonObject:
         """Return the limits that are set."""
@@ -93,9 +91,7 @@ class Retry:
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
-            raise InvalidInput(
-                f"retry.attempts: expected >= 1, found {self.attempts!r}"
-            )
+            raise InvalidInput(f"retry.attempts: expected >= 1, found {self.attempts!r}")
 
     def wait(self, attempt: int, asked: float | None) -> float:
         """Return the seconds to wait after failed call number *attempt* (from 1)."""

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-Slot: TypeAlias = Literal[
-    "intro", "execution", "guidance", "project", "runtime", "environment"
-]
+Slot: TypeAlias = Literal["intro", "execution", "guidance", "project", "runtime", "environment"]
 
 SLOTS: Final[tuple[Slot, ...]] = (
     "intro",

@@ -79,9 +79,7 @@ class TurnProtocol(Protocol):
         """Return what the prompt begins with; empty means nothing."""
         ...
 
-    def tools(
-        self, state: Json, tools: tuple[ToolDefinition, ...]
-    ) -> tuple[ToolDefinition, ...]:
+    def tools(self, state: Json, tools: tuple[ToolDefinition, ...]) -> tuple[ToolDefinition, ...]:
         """Return the tools that the model is told of."""
         ...
 
@@ -96,9 +94,7 @@ class TurnProtocol(Protocol):
         """
         ...
 
-    def on_results(
-        self, state: Json, records: tuple[ToolRecord, ...]
-    ) -> tuple[Json, Move]:
+    def on_results(self, state: Json, records: tuple[ToolRecord, ...]) -> tuple[Json, Move]:
         """Return the state and the move after a batch of calls, in their order."""
         ...
 
@@ -118,9 +114,7 @@ class StandardProtocol:
         """Return nothing: models know how to call tools."""
         return ""
 
-    def tools(
-        self, state: Json, tools: tuple[ToolDefinition, ...]
-    ) -> tuple[ToolDefinition, ...]:
+    def tools(self, state: Json, tools: tuple[ToolDefinition, ...]) -> tuple[ToolDefinition, ...]:
         """Return every tool."""
         return tools
 
@@ -143,15 +137,11 @@ class StandardProtocol:
                 code="empty_response",
                 message=f"{answer.model} answered without text and without tools",
             )
-            stopped = Stopped(
-                reason="provider_error", code=issue.code, message=issue.message
-            )
+            stopped = Stopped(reason="provider_error", code=issue.code, message=issue.message)
             return state, End(outcome=stopped, issue=issue)
         return state, Complete(outcome=Finished(text=text, value=answer.value))
 
-    def on_results(
-        self, state: Json, records: tuple[ToolRecord, ...]
-    ) -> tuple[Json, Move]:
+    def on_results(self, state: Json, records: tuple[ToolRecord, ...]) -> tuple[Json, Move]:
         """Go by the first successful call that asks something of the turn."""
         for record in records:
             if not isinstance(record.outcome, Success):
@@ -163,9 +153,7 @@ class StandardProtocol:
             if isinstance(control, Finish):
                 outcome = Finished(value=control.value, tool=record.name)
             elif isinstance(control, Fail):
-                outcome = Stopped(
-                    reason="tool_error", value=control.value, tool=record.name
-                )
+                outcome = Stopped(reason="tool_error", value=control.value, tool=record.name)
             else:
                 outcome = HandedOff(session=control.session, tool=record.name)
             return state, End(outcome=outcome)

@@ -37,18 +37,10 @@ class Usage:
     reasoning: int = 0
 
     def __post_init__(self) -> None:
-        counts = (
-            self.input,
-            self.output,
-            self.cache_read,
-            self.cache_write,
-            self.reasoning,
-        )
+        counts = (self.input, self.output, self.cache_read, self.cache_write, self.reasoning)
         for name, count in zip(_BUCKETS, counts, strict=True):
             if type(count) is not int or count < 0:
-                raise InvalidInput(
-                    f"usage.{name}: expected an int >= 0, found {count!r}"
-                )
+                raise InvalidInput(f"usage.{name}: expected an int >= 0, found {count!r}")
 
     @property
     def total(self) -> int:

@@ -55,9 +55,7 @@ class Batch:
 
     __slots__ = ("_calls", "_desk", "_key", "_turn", "made")
 
-    def __init__(
-        self, desk: Desk, turn: str, key: str, calls: tuple[ToolCall, ...]
-    ) -> None:
+    def __init__(self, desk: Desk, turn: str, key: str, calls: tuple[ToolCall, ...]) -> None:
         self._desk = desk
         self._turn = turn
         self._key = key
@@ -96,12 +94,7 @@ class Batch:
         key = f"{self._key}/{at}"
         if desk.watch is not None:
             desk.watch(
-                ToolStarted(
-                    turn=self._turn,
-                    call=call.id,
-                    name=call.name,
-                    arguments=call.arguments,
-                )
+                ToolStarted(turn=self._turn, call=call.id, name=call.name, arguments=call.arguments)
             )
         try:
             record = await desk.seam.call(
@@ -139,8 +132,7 @@ class Batch:
             ]
         )
         results = [
-            self._project(call, record)
-            for call, record in zip(self._calls, closed, strict=True)
+            self._project(call, record) for call, record in zip(self._calls, closed, strict=True)
         ]
         return ToolsFinished(
             key=self._key,
@@ -157,15 +149,9 @@ class Batch:
         except Exception as error:
             text = f"[failed: projector] {type(error).__name__}: {error}"
             parts = (Text(text=text),)
-            self.made.issues.append(
-                Issue(kind="plugin", code="tool_projector", message=text)
-            )
-        return ToolResult(
-            call=call.id, name=call.name, status=status(record.outcome), parts=parts
-        )
+            self.made.issues.append(Issue(kind="plugin", code="tool_projector", message=text))
+        return ToolResult(call=call.id, name=call.name, status=status(record.outcome), parts=parts)
 
 
 def _close(call: ToolCall, outcome: Failure | Cancelled) -> ToolRecord:
-    return ToolRecord(
-        call=call.id, name=call.name, arguments=call.arguments, outcome=outcome
-    )
+    return ToolRecord(call=call.id, name=call.name, arguments=call.arguments, outcome=outcome)

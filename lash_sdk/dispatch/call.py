@@ -97,9 +97,7 @@ def idempotency_key(key: str, name: str) -> str:
     return hashlib.sha256(f"lash-tool:{key}:{name}".encode()).hexdigest()
 
 
-async def make_call(
-    bench: Bench, turn: str, key: str, call: ToolCall, made: Made
-) -> ToolRecord:
+async def make_call(bench: Bench, turn: str, key: str, call: ToolCall, made: Made) -> ToolRecord:
     """Return the record of *call*, whose effect key is *key*."""
     tool = bench.toolbox.get(call.name)
     if tool is None:
@@ -126,9 +124,7 @@ async def make_call(
         shown = parse_arguments(text)
         ctx.arguments = tool.validate(text)
     except InvalidInput as error:
-        return _record(
-            call, text, _failure("invalid_request", "invalid_tool_args", str(error))
-        )
+        return _record(call, text, _failure("invalid_request", "invalid_tool_args", str(error)))
     decided, refusal = await _decide(bench, ctx, made)
     if refusal is not None:
         return _record(call, shown, refusal, decided=decided)
@@ -169,15 +165,11 @@ async def _before(bench: Bench, ctx: ToolContext, made: Made) -> candidate.Candi
         return await candidate.before(bench.plans.before_tool, ctx, bench.trace)
     except PluginFault as fault:
         failed = candidate.Candidate()
-        failed.offer(
-            _fault(made, fault, "before_tool_call_failed"), fault.plugin, strength=3
-        )
+        failed.offer(_fault(made, fault, "before_tool_call_failed"), fault.plugin, strength=3)
         return failed
 
 
-async def _decide(
-    bench: Bench, ctx: ToolContext, made: Made
-) -> tuple[str | None, Failure | None]:
+async def _decide(bench: Bench, ctx: ToolContext, made: Made) -> tuple[str | None, Failure | None]:
     """Return who decided, and what stands in the way if it's not allowed."""
     if bench.plans.decide_tool is None:
         return None, None
@@ -277,19 +269,10 @@ def _no_tool(bench: Bench, call: ToolCall) -> str:
 
 
 def _failure(
-    reason: FailureClass,
-    code: str,
-    message: str,
-    *,
-    source: Any = "tool",
-    retry: bool = False,
+    reason: FailureClass, code: str, message: str, *, source: Any = "tool", retry: bool = False
 ) -> Failure:
     return Failure(
-        reason=reason,
-        code=code,
-        message=message,
-        source=source,
-        retry="safe" if retry else "never",
+        reason=reason, code=code, message=message, source=source, retry="safe" if retry else "never"
     )
 
 

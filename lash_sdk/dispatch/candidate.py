@@ -125,10 +125,7 @@ def _common(
     match directive:
         case AbortTurn():
             failure = Failure(
-                reason="execution",
-                code=directive.code,
-                message=directive.message,
-                source="plugin",
+                reason="execution", code=directive.code, message=directive.message, source="plugin"
             )
             candidate.offer(failure, plugin.name, 3)
         case ShortCircuitTool():

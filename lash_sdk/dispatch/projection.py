@@ -39,9 +39,7 @@ def status(outcome: ToolOutcome) -> ToolStatus:
 
 def shown_failure(call: ToolCall, text: str) -> ToolResult:
     """Return a result that says only *text*."""
-    return ToolResult(
-        call=call.id, name=call.name, status="failed", parts=(Text(text=text),)
-    )
+    return ToolResult(call=call.id, name=call.name, status="failed", parts=(Text(text=text),))
 
 
 def _shown(value: Json) -> Shown:

@@ -70,9 +70,7 @@ class Toolbox:
         "state",
     )
 
-    def __init__(
-        self, host: Sequence[Tool], *, hidden: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, host: Sequence[Tool], *, hidden: frozenset[str] = frozenset()) -> None:
         """
         Take the application's tools; *hidden* are those that nothing can show.
 
@@ -115,8 +113,7 @@ class Toolbox:
                 for name, tool in _by_name(plugin.name, provided).items():
                     if name in tools:
                         raise PluginConflict(
-                            f"tool {name!r} is provided by {sources[name]!r}"
-                            f" and by {plugin.name!r}"
+                            f"tool {name!r} is provided by {sources[name]!r} and by {plugin.name!r}"
                         )
                     tools[name], sources[name] = tool, plugin.name
         self._tools, self._sources = tools, sources
@@ -133,8 +130,7 @@ class Toolbox:
         """
         if state.generation != self.state.generation:
             raise InvalidInput(
-                f"tool state: expected generation {self.state.generation},"
-                f" found {state.generation}"
+                f"tool state: expected generation {self.state.generation}, found {state.generation}"
             )
         if unknown := sorted(set(state.overrides) - set(self._tools)):
             raise InvalidInput(f"tool state: no tool {unknown[0]!r}")

@@ -179,8 +179,7 @@ class WrapApp(Hook, Generic[C]):
     arguments = ("ctx", "call_next")
 
     def __call__(
-        self,
-        function: Callable[[S, C, Callable[[Any], Awaitable[None]]], Awaitable[None]],
+        self, function: Callable[[S, C, Callable[[Any], Awaitable[None]]], Awaitable[None]]
     ) -> Callable[[S, C, Callable[[Any], Awaitable[None]]], Awaitable[None]]:
         """Mark a method as an implementation."""
         return self._mark(function)  # type: ignore[no-any-return]
@@ -211,9 +210,7 @@ def decide(spec: Callable[[C], R]) -> Decide[C, R]:
     return _known(Decide(spec))
 
 
-def decide_async(
-    *, fault: Fault
-) -> Callable[[Callable[[C], Awaitable[R]]], Decide[C, R]]:
+def decide_async(*, fault: Fault) -> Callable[[Callable[[C], Awaitable[R]]], Decide[C, R]]:
     """Make a decide hook of an async spec."""
     return lambda spec: _known(Decide(spec, fault=fault))
 
@@ -228,9 +225,7 @@ def supply(*, life: Life) -> Callable[[Callable[[C], R]], Supply[C, R]]:
     return lambda spec: _known(Supply(spec, life=life))
 
 
-def transform(
-    *, fault: Fault | None = None
-) -> Callable[[Callable[[C, V], V]], Transform[C, V]]:
+def transform(*, fault: Fault | None = None) -> Callable[[Callable[[C, V], V]], Transform[C, V]]:
     """Make a transform hook of a sync spec."""
     return lambda spec: _known(Transform(spec, fault=fault))
 
@@ -242,16 +237,12 @@ def transform_async(
     return lambda spec: _known(Transform(spec, fault=fault))
 
 
-def wrap(
-    spec: Callable[[C, Callable[[C], Awaitable[R]]], Awaitable[R]],
-) -> Wrap[C, R]:
+def wrap(spec: Callable[[C, Callable[[C], Awaitable[R]]], Awaitable[R]]) -> Wrap[C, R]:
     """Make a wrap hook of *spec*."""
     return _known(Wrap(spec))
 
 
-def wrap_app(
-    spec: Callable[[C, Callable[[Any], Awaitable[None]]], Awaitable[None]],
-) -> WrapApp[C]:
+def wrap_app(spec: Callable[[C, Callable[[Any], Awaitable[None]]], Awaitable[None]]) -> WrapApp[C]:
     """Make a wrap hook of *spec* that hands inward what it made."""
     return _known(WrapApp(spec, life="host"))
 

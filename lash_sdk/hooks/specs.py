@@ -73,9 +73,7 @@ def session_manager(ctx: HostContext) -> Mapping[str, Any]:
 
 
 @wrap_app
-async def around_app(
-    ctx: HostContext, call_next: Callable[[Any], Awaitable[None]]
-) -> None:
+async def around_app(ctx: HostContext, call_next: Callable[[Any], Awaitable[None]]) -> None:
     """
     Hold what the whole process shares while the app is open.
 

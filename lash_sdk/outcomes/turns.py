@@ -137,9 +137,7 @@ def turn_outcome_from_json(body: Json) -> TurnOutcome:
                 tool=fields.maybe_text("tool"),
             )
         case "handed_off":
-            outcome = HandedOff(
-                session=fields.text("session"), tool=fields.maybe_text("tool")
-            )
+            outcome = HandedOff(session=fields.text("session"), tool=fields.maybe_text("tool"))
         case "stopped":
             outcome = Stopped(
                 reason=fields.one_of("reason", _REASONS),  # type: ignore[arg-type]

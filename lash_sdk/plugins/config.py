@@ -17,9 +17,7 @@ OWN: Final = "plugins"
 
 
 def configured(
-    plugins: Sequence[Registered],
-    config: Mapping[str, Any],
-    known: frozenset[str] = frozenset(),
+    plugins: Sequence[Registered], config: Mapping[str, Any], known: frozenset[str] = frozenset()
 ) -> list[Registered]:
     """
     Return *plugins* with their sections of *config* parsed.

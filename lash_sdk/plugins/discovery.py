@@ -102,13 +102,7 @@ def _stamp() -> list[list[Any]]:
             except OSError:
                 about = points
             stamp.append(
-                [
-                    folder.path,
-                    points.st_mtime_ns,
-                    points.st_size,
-                    about.st_mtime_ns,
-                    about.st_size,
-                ]
+                [folder.path, points.st_mtime_ns, points.st_size, about.st_mtime_ns, about.st_size]
             )
     return stamp
 
@@ -179,8 +173,6 @@ def _range(requirements: Iterable[str]) -> str:
         name = need.strip()
         for mark in "<>=!~ ([":
             name = name.split(mark, 1)[0]
-        if name.strip().lower().replace("_", "-") == "lash-sdk" and "extra" not in (
-            marker
-        ):
+        if name.strip().lower().replace("_", "-") == "lash-sdk" and "extra" not in (marker):
             return need.strip()[len(name) :].strip(" ()")
     return ""

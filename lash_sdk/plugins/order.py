@@ -26,11 +26,7 @@ def ordered(plugins: Iterable[Registered]) -> list[Registered]:
         PluginConflict: `before` and `after` form a circle; it's named.
     """
     found = list(plugins)
-    return [
-        plugin
-        for phase in PHASES
-        for plugin in _phase([p for p in found if p.phase == phase])
-    ]
+    return [plugin for phase in PHASES for plugin in _phase([p for p in found if p.phase == phase])]
 
 
 def _phase(plugins: Sequence[Registered]) -> list[Registered]:

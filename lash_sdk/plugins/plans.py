@@ -58,9 +58,7 @@ def _skip(ctx: SessionContext, hook: Hook) -> frozenset[int] | set[int]:
     return off if off and hook.kind in SWITCHABLE else _NOBODY
 
 
-def _failed(
-    ctx: SessionContext, hook: Hook, impl: Impl, error: Exception
-) -> PluginFault:
+def _failed(ctx: SessionContext, hook: Hook, impl: Impl, error: Exception) -> PluginFault:
     return blame(impl.plugin, hook.name, impl.function, error, ctx.session_id)
 
 
@@ -286,9 +284,7 @@ def _gate_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-async def _decision(
-    ctx: Any, hook: Hook, impl: Impl, instance: object
-) -> Decision | None:
+async def _decision(ctx: Any, hook: Hook, impl: Impl, instance: object) -> Decision | None:
     """Return one plugin's decision; a fault, or nonsense, is a `Deny`."""
     try:
         value = impl.call(instance, ctx)

@@ -73,9 +73,7 @@ def register(thing: object, *, name: str = "", version: str = "") -> Registered:
     """
     if isinstance(thing, type) and issubclass(thing, Plugin):
         own = thing.name or name or thing.__name__.lower()
-        return Registered(
-            name=own, version=thing.version or version or "0", thing=thing
-        )
+        return Registered(name=own, version=thing.version or version or "0", thing=thing)
     if inspect.ismodule(thing):
         own = name or thing.__name__.rpartition(".")[2]
         return Registered(name=own, version=version or "0", thing=thing)
@@ -112,9 +110,7 @@ class Registry:
             PluginFault: A hook doesn't fit its spec.
         """
         _refuse_twins(plugins)
-        self.plugins = [
-            replace(plugin, index=at) for at, plugin in enumerate(ordered(plugins))
-        ]
+        self.plugins = [replace(plugin, index=at) for at, plugin in enumerate(ordered(plugins))]
         self._manager = pluggy.PluginManager(PROJECT)
         self._hooks = dict(HOOKS)
         for plugin in self.plugins:
@@ -162,9 +158,7 @@ class Registry:
             made.append(instance)
         return tuple(made)
 
-    def supplied(
-        self, hook: Hook, ctx: HostContext
-    ) -> dict[str, tuple[Registered, Any]]:
+    def supplied(self, hook: Hook, ctx: HostContext) -> dict[str, tuple[Registered, Any]]:
         """
         Return what a host supply hook gives, by name, with its owner.
 
@@ -184,9 +178,7 @@ class Registry:
                 found[name] = (impl.plugin, factory)
         return found
 
-    def ask_host(
-        self, hook: Hook, ctx: HostContext | CliContext
-    ) -> list[tuple[Impl, Any]]:
+    def ask_host(self, hook: Hook, ctx: HostContext | CliContext) -> list[tuple[Impl, Any]]:
         """
         Call a sync host hook; return each answer that isn't None, in order.
 
@@ -238,9 +230,7 @@ class Registry:
         except pluggy.PluginValidationError as error:
             why = " ".join(str(error).split())
             known = ", ".join(sorted(self._hooks))
-            raise blame(
-                plugin, "registration", _nowhere, f"{why} (hooks: {known})"
-            ) from error
+            raise blame(plugin, "registration", _nowhere, f"{why} (hooks: {known})") from error
 
     def _find(self, hook: Hook) -> tuple[Impl, ...]:
         caller = getattr(self._manager.hook, hook.name)
@@ -252,9 +242,7 @@ class Registry:
         function = found.function
         waits = _is_async(function)
         if waits and not hook.awaits:
-            raise blame(
-                plugin, hook.name, function, "expected a sync function, found async"
-            )
+            raise blame(plugin, hook.name, function, "expected a sync function, found async")
         if tuple(found.argnames) != hook.arguments:
             raise blame(
                 plugin,
@@ -282,9 +270,7 @@ class Registry:
             for impl in impls
         }
         return [
-            plugin
-            if plugin.index in needed and isinstance(plugin.thing, type)
-            else None
+            plugin if plugin.index in needed and isinstance(plugin.thing, type) else None
             for plugin in self.plugins
         ]
 

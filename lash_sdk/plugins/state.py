@@ -42,9 +42,7 @@ def restore(instance: Plugin, version: int | None, value: Json) -> None:
             )
         instance.state = form.model_validate(value)
     except Exception as error:
-        raise PluginFault(
-            instance.name, instance.version, "state", cause=error
-        ) from error
+        raise PluginFault(instance.name, instance.version, "state", cause=error) from error
 
 
 def save(instances: Sequence[object], saved: Sequence[Any]) -> list[Component]:

@@ -17,10 +17,7 @@ if TYPE_CHECKING:
     from .registry import Registered, Registry
 
 PACKAGES: Final[Mapping[str, Mapping[str, str]]] = {
-    "store": {
-        "sqlite": "lash-store-sqlite",
-        "postgresql": "lash-store-postgres",
-    },
+    "store": {"sqlite": "lash-store-sqlite", "postgresql": "lash-store-postgres"},
     "model": {
         "openai": "lash-model-openai",
         "anthropic": "lash-model-anthropic",
@@ -37,9 +34,7 @@ class Supplies:
 
     __slots__ = ("_broken", "_models", "_stores")
 
-    def __init__(
-        self, registry: Registry, ctx: HostContext, broken: list[Broken]
-    ) -> None:
+    def __init__(self, registry: Registry, ctx: HostContext, broken: list[Broken]) -> None:
         """
         Ask every plugin once.
 
@@ -68,10 +63,7 @@ class Supplies:
         made = _made(plugin, "store", factory, url)
         if not isinstance(made, Store):
             raise PluginFault(
-                plugin.name,
-                plugin.version,
-                "store",
-                cause=f"expected a Store, found {made!r}",
+                plugin.name, plugin.version, "store", cause=f"expected a Store, found {made!r}"
             )
         return made
 
@@ -91,9 +83,7 @@ class Supplies:
             )
         if not colon or not name:
             known = ", ".join(sorted(self._models)) or "none"
-            raise InvalidInput(
-                f"model {spec!r}: expected '<scheme>:<name>'; schemes: {known}"
-            )
+            raise InvalidInput(f"model {spec!r}: expected '<scheme>:<name>'; schemes: {known}")
         plugin, factory = self._find("model", scheme, self._models)
         made: Model = _made(plugin, "model", factory, name)
         return made
@@ -109,18 +99,12 @@ class Supplies:
                 why = f"{broken.found.dist} is installed but {broken.stage} failed"
                 if broken.stage != "import":
                     why = f"{broken.found.dist} is installed but {broken.stage}"
-                raise Unavailable(
-                    f"{kind} scheme {scheme!r}", why=f"{why}: {broken.cause}"
-                )
+                raise Unavailable(f"{kind} scheme {scheme!r}", why=f"{why}: {broken.cause}")
         known = ", ".join(sorted(supplied)) or "none"
-        raise Unavailable(
-            f"{kind} scheme {scheme!r}", package, why=f"installed schemes: {known}"
-        )
+        raise Unavailable(f"{kind} scheme {scheme!r}", package, why=f"installed schemes: {known}")
 
 
-def _made(
-    plugin: Registered, hook: str, factory: Callable[[str], Any], text: str
-) -> Any:
+def _made(plugin: Registered, hook: str, factory: Callable[[str], Any], text: str) -> Any:
     """Return what a factory makes; its own errors pass, others are its fault."""
     try:
         return factory(text)

@@ -36,9 +36,7 @@ if TYPE_CHECKING:
     from .drive import Options
     from .live import Live
 
-CONTEXT: Final = frozenset(
-    ("snapshot", "lifecycle", "turns", "tasks", "graph", "direct")
-)
+CONTEXT: Final = frozenset(("snapshot", "lifecycle", "turns", "tasks", "graph", "direct"))
 RAW_LIMIT: Final = 4000
 """Characters of a provider's own words that an issue keeps."""
 
@@ -49,20 +47,9 @@ BYTES_PER_TOKEN: Final = 4
 class Asking:
     """One model call of a turn, over all its attempts."""
 
-    __slots__ = (
-        "_ctx",
-        "_effect",
-        "_live",
-        "_model",
-        "_options",
-        "_pieces",
-        "_spent",
-        "_turn",
-    )
+    __slots__ = ("_ctx", "_effect", "_live", "_model", "_options", "_pieces", "_spent", "_turn")
 
-    def __init__(
-        self, live: Live, turn: Turn, options: Options, effect: AskModel
-    ) -> None:
+    def __init__(self, live: Live, turn: Turn, options: Options, effect: AskModel) -> None:
         self._live = live
         self._turn = turn
         self._options = options
@@ -161,9 +148,7 @@ class Asking:
                 return self._failed("provider_error", "model", code, str(error))
             except Exception as error:
                 text = f"model {self._model.name!r} raised {type(error).__name__}"
-                return self._failed(
-                    "provider_error", "model", "model_raised", f"{text}: {error}"
-                )
+                return self._failed("provider_error", "model", "model_raised", f"{text}: {error}")
         raise AssertionError("a retry policy has at least one attempt")
 
     async def _attempt(self, request: ModelRequest, attempt: int) -> ModelAnswer:
@@ -271,10 +256,7 @@ class Asking:
             "content_filter": "the provider's content filter stopped the answer",
             "cancelled": "the provider cancelled the answer",
         }
-        reasons: dict[str, StopReason] = {
-            "output_limit": "incomplete",
-            "cancelled": "cancelled",
-        }
+        reasons: dict[str, StopReason] = {"output_limit": "incomplete", "cancelled": "cancelled"}
         reason = reasons.get(answer.finish, "provider_error")
         text = texts.get(answer.finish, f"the answer ended with {answer.finish!r}")
         return self._failed(reason, "model", answer.finish, text)
@@ -293,9 +275,7 @@ class Asking:
         """Return about what a call used: the last messages in, the answer out."""
         asked = sum(len(each.text) for each in self._effect.messages)
         said = len(message.text) + sum(len(call.arguments) for call in message.calls)
-        return Usage(
-            input=asked // BYTES_PER_TOKEN + 1, output=said // BYTES_PER_TOKEN + 1
-        )
+        return Usage(input=asked // BYTES_PER_TOKEN + 1, output=said // BYTES_PER_TOKEN + 1)
 
 
 def _check_part(part: object) -> None:

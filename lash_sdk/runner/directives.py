@@ -6,13 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ..errors import InvalidInput, PluginFault
-from ..hooks.answers import (
-    AbortTurn,
-    CreateSession,
-    EmitEvents,
-    EmitTrace,
-    EnqueueMessages,
-)
+from ..hooks.answers import AbortTurn, CreateSession, EmitEvents, EmitTrace, EnqueueMessages
 from ..messages import Message
 
 if TYPE_CHECKING:
@@ -39,11 +33,7 @@ class Applied:
 
 
 async def apply(
-    live: Live,
-    hook: str,
-    found: Iterable[tuple[Registered, object]],
-    *,
-    may_abort: bool = True,
+    live: Live, hook: str, found: Iterable[tuple[Registered, object]], *, may_abort: bool = True
 ) -> Applied:
     """
     Apply what a turn hook asks for, in order; an abort doesn't stop the rest.
@@ -68,26 +58,18 @@ async def apply(
                 await _create(live, plugin, hook, directive)
             case _:
                 what = f"{type(directive).__name__} isn't legal here"
-                raise PluginFault(
-                    plugin.name, plugin.version, hook, cause=InvalidInput(what)
-                )
+                raise PluginFault(plugin.name, plugin.version, hook, cause=InvalidInput(what))
     return applied
 
 
 def welcome(plugin: str, messages: Iterable[Message]) -> tuple[Message, ...]:
     """Return those of a plugin's messages that it may say, signed with its name."""
     return tuple(
-        [
-            replace(message.check(), origin=plugin)
-            for message in messages
-            if message.role in WELCOME
-        ]
+        [replace(message.check(), origin=plugin) for message in messages if message.role in WELCOME]
     )
 
 
-async def _create(
-    live: Live, plugin: Registered, hook: str, directive: CreateSession
-) -> None:
+async def _create(live: Live, plugin: Registered, hook: str, directive: CreateSession) -> None:
     try:
         await live.role("lifecycle").create(directive.request)
     except Exception as error:

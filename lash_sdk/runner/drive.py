@@ -16,14 +16,7 @@ from ..commits import Receipt
 from ..contexts import TurnContext, UsageContext
 from ..dispatch.batch import Batch
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
-from ..events import (
-    Event,
-    InputAccepted,
-    TurnEnded,
-    TurnStarted,
-    TurnStopped,
-    UsageAdded,
-)
+from ..events import Event, InputAccepted, TurnEnded, TurnStarted, TurnStopped, UsageAdded
 from ..turn import Phase, Turn, advance
 from .ask import Asking
 from .checkpoint import checkpoint
@@ -146,9 +139,7 @@ class Drive:
         live, protocol = self._live, self._live.protocol
         seam = live.seam
         if live.watch is not None:
-            live.watch(
-                TurnStarted(turn=self.turn.id, session=live.id, index=live.turns + 1)
-            )
+            live.watch(TurnStarted(turn=self.turn.id, session=live.id, index=live.turns + 1))
         event: Event = InputAccepted(messages=(message,))
         while True:
             before = self.turn
@@ -162,9 +153,7 @@ class Drive:
             event = await self._answer(seam.perform, effects[0])
         await self._announce()
 
-    async def _answer(
-        self, perform: Callable[[Effect, Any], Any], effect: Effect
-    ) -> Event:
+    async def _answer(self, perform: Callable[[Effect, Any], Any], effect: Effect) -> Event:
         """Return the event that answers *effect*, or that the turn is to stop."""
         if self._stop is not None and not isinstance(effect, WriteCommit):
             return self._stop
@@ -244,10 +233,7 @@ class Drive:
                 records=turn.records,
                 outcome=turn.outcome,
                 receipt=Receipt(
-                    session=live.id,
-                    operation=turn.id,
-                    revision=live.revision,
-                    leaf=live.graph.leaf,
+                    session=live.id, operation=turn.id, revision=live.revision, leaf=live.graph.leaf
                 ),
             )
             try:

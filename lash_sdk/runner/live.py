@@ -152,9 +152,7 @@ class Live:
         """Show how far a call is."""
         if self.watch is not None:
             self.watch(
-                ToolProgressed(
-                    turn=ctx.turn_id, call=ctx.call.id, name=ctx.call.name, text=text
-                )
+                ToolProgressed(turn=ctx.turn_id, call=ctx.call.id, name=ctx.call.name, text=text)
             )
 
     async def read_blob(self, blob: Blob) -> bytes:

@@ -41,10 +41,7 @@ async def prepare(live: Live, turn: Turn, effect: Prepare) -> Event:
         if applied.abort is not None:
             plugin, abort = applied.abort
             return TurnAborted(
-                key=effect.key,
-                plugin=plugin.name,
-                code=abort.code,
-                message=abort.message,
+                key=effect.key, plugin=plugin.name, code=abort.code, message=abort.message
             )
         messages = applied.messages
     sync_tools(live)

@@ -39,9 +39,7 @@ class Settling:
 
     __slots__ = ("_attached", "_effect", "_live", "_turn", "cancels")
 
-    def __init__(
-        self, live: Live, turn: Turn, effect: WriteCommit, attached: list[Blob]
-    ) -> None:
+    def __init__(self, live: Live, turn: Turn, effect: WriteCommit, attached: list[Blob]) -> None:
         self._live = live
         self._turn = turn
         self._effect = effect
@@ -61,9 +59,7 @@ class Settling:
         commit = self._build(messages).check()
         receipt = await self._write(commit)
         self._adopt(commit, receipt, messages)
-        return CommitAccepted(
-            key=self._effect.key, revision=receipt.revision, messages=messages
-        )
+        return CommitAccepted(key=self._effect.key, revision=receipt.revision, messages=messages)
 
     async def _after_turn(self) -> tuple[Message, ...]:
         """Return what `after_turn` adds; a turn being cancelled doesn't wait long."""
@@ -159,9 +155,7 @@ class Settling:
     async def _innermost(self, ctx: CommitContext) -> Receipt:
         return await self._live.store.commit(ctx.commit)
 
-    def _adopt(
-        self, commit: Commit, receipt: Receipt, messages: tuple[Message, ...]
-    ) -> None:
+    def _adopt(self, commit: Commit, receipt: Receipt, messages: tuple[Message, ...]) -> None:
         """Make the session what the store has."""
         live, turn = self._live, self._turn
         live.revision = receipt.revision

@@ -45,10 +45,7 @@ class Session:
     __slots__ = ("_closed", "_lane", "_release", "_resolve")
 
     def __init__(
-        self,
-        lane: Lane,
-        resolve: Callable[[str | Model], Model],
-        release: Callable[[Lane], Any],
+        self, lane: Lane, resolve: Callable[[str | Model], Model], release: Callable[[Lane], Any]
     ) -> None:
         self._lane = lane
         self._resolve = resolve

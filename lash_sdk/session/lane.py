@@ -61,15 +61,7 @@ class Lane:
         drive: The running turn.
     """
 
-    __slots__ = (
-        "_lock",
-        "_on_busy",
-        "closed",
-        "drive",
-        "handles",
-        "live",
-        "model",
-    )
+    __slots__ = ("_lock", "_on_busy", "closed", "drive", "handles", "live", "model")
 
     def __init__(self, live: Live, on_busy: OnBusy, model: Model | None) -> None:
         self.live = live
@@ -203,10 +195,7 @@ class Lane:
         live = self.live
         options = self._options(ask)
         turn = Turn(
-            id=mint(),
-            session=live.id,
-            limits=options.policy.limits,
-            state=live.protocol_state,
+            id=mint(), session=live.id, limits=options.policy.limits, state=live.protocol_state
         )
         self.drive = Drive(live, turn, options)
         try:

@@ -74,9 +74,7 @@ async def load(live: Live, head: Head | None) -> None:
             ledger.add(page.usage)
         graph = graph.load(nodes, head.leaf)
     live.graph = graph
-    live.history = History(
-        [node.value for node in graph.path() if isinstance(node.value, Message)]
-    )
+    live.history = History([node.value for node in graph.path() if isinstance(node.value, Message)])
     live.ledger = ledger
     live.revision = head.revision if head else 0
     live.turns = head.turns if head else 0

@@ -48,8 +48,7 @@ class Output:
             value = self._adapter.validate_json(bare(text))
         except ValidationError as error:
             problems = [
-                f"{'.'.join(str(at) for at in problem['loc']) or 'answer'}:"
-                f" {problem['msg']}"
+                f"{'.'.join(str(at) for at in problem['loc']) or 'answer'}: {problem['msg']}"
                 for problem in error.errors(include_url=False, include_input=False)
             ]
             return "; ".join(problems), None

@@ -110,9 +110,7 @@ class ModelContract:
         assert model.name.strip()
         assert model.window is None or model.window > 0
 
-    async def test_an_answer_holds_what_an_assistant_may_say(
-        self, model: Model
-    ) -> None:
+    async def test_an_answer_holds_what_an_assistant_may_say(self, model: Model) -> None:
         """Whatever else came in here would be refused when the turn commits."""
         answer, _ = await self.ask(model, [user(self.question)])
 
@@ -136,9 +134,7 @@ class ModelContract:
         assert isinstance(answer.usage, Usage)
         assert answer.usage.reasoning <= answer.usage.output
 
-    async def test_a_calls_arguments_are_the_text_of_an_object(
-        self, model: Model
-    ) -> None:
+    async def test_a_calls_arguments_are_the_text_of_an_object(self, model: Model) -> None:
         """The kernel parses arguments; a model that decoded them would lose bytes."""
         question = [user(self.tool_question)]
         answer, _ = await self.ask(model, question, tools=(ADD,))
@@ -151,9 +147,7 @@ class ModelContract:
             assert isinstance(call.arguments, str)
             assert isinstance(json.loads(call.arguments), dict)
 
-    async def test_a_history_of_every_kind_is_taken_and_left_alone(
-        self, model: Model
-    ) -> None:
+    async def test_a_history_of_every_kind_is_taken_and_left_alone(self, model: Model) -> None:
         """History is shared by every later turn: a model only reads it."""
         messages = self.history()
         before = [encode(message.to_json()) for message in messages]

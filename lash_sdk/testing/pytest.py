@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite(
-    "lash_sdk.testing.store_commits", "lash_sdk.testing.store_reads"
-)
+pytest.register_assert_rewrite("lash_sdk.testing.store_commits", "lash_sdk.testing.store_reads")
 
 from .store_commits import StoreCommits  # noqa: E402 - rewriting comes first
 from .store_reads import StoreReads  # noqa: E402

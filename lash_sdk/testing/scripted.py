@@ -63,9 +63,7 @@ def reply(
         parts.append(Text(text=text))
     parts += asked
     answer = ModelAnswer(
-        parts=tuple(parts),
-        usage=usage,
-        finish=finish or ("tool_use" if asked else "stop"),
+        parts=tuple(parts), usage=usage, finish=finish or ("tool_use" if asked else "stop")
     )
     return Reply(answer=answer, delay=delay)
 
@@ -180,9 +178,7 @@ def load_script(path: str | Path) -> ScriptedModel:
         try:
             script.append(_entry(json.loads(line)))
         except (ValueError, LashError) as error:
-            raise InvalidInput(f"script {str(path)!r}, line {number}: {error}") from (
-                error
-            )
+            raise InvalidInput(f"script {str(path)!r}, line {number}: {error}") from (error)
     return ScriptedModel(script, name=f"scripted:{Path(path).name}")
 
 

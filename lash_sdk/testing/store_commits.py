@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from ..commits import Commit, Component, Receipt
-from ..errors import (
-    InvalidInput,
-    LashError,
-    OperationMismatch,
-    RevisionConflict,
-    SessionDeleted,
-)
+from ..errors import InvalidInput, LashError, OperationMismatch, RevisionConflict, SessionDeleted
 from ..messages import Blob
 from ..ports import BASE, Store
 from ..usage import Ledger, Usage, UsageRow
@@ -52,12 +46,7 @@ class StoreCommits:
         head = await opened.head("a")
         assert before is None
         assert head is not None
-        assert (1, commit.leaf, 1, 7.5) == (
-            head.revision,
-            head.leaf,
-            head.turns,
-            head.updated,
-        )
+        assert (1, commit.leaf, 1, 7.5) == (head.revision, head.leaf, head.turns, head.updated)
 
     async def test_looking_writes_nothing(self, opened: Store) -> None:
         """
@@ -79,13 +68,9 @@ class StoreCommits:
         receipts = [await opened.commit(turn("a", at)) for at in range(5)]
 
         assert [1, 2, 3, 4, 5] == [receipt.revision for receipt in receipts]
-        assert receipts[2] == Receipt(
-            session="a", operation="a-2", revision=3, leaf="a-2:1"
-        )
+        assert receipts[2] == Receipt(session="a", operation="a-2", revision=3, leaf="a-2:1")
 
-    async def test_another_revision_is_refused_and_changes_nothing(
-        self, opened: Store
-    ) -> None:
+    async def test_another_revision_is_refused_and_changes_nothing(self, opened: Store) -> None:
         """
         Compare-and-swap is what keeps two processes from losing a turn.
         """
@@ -95,9 +80,7 @@ class StoreCommits:
 
         for expected in (0, 1, 3, 99):
             component = Component(name="policy", version=1, value=expected)
-            late = turn(
-                "a", 1, operation="late", expected=expected, components=(component,)
-            )
+            late = turn("a", 1, operation="late", expected=expected, components=(component,))
             with pytest.raises(RevisionConflict) as refused:
                 await opened.commit(late)
             assert (expected, 2) == (refused.value.expected, refused.value.actual)
@@ -105,9 +88,7 @@ class StoreCommits:
         assert await opened.node("late:0") is None
         assert await opened.receipt("a", "late") is None
 
-    async def test_a_commit_that_cannot_be_stored_changes_nothing(
-        self, opened: Store
-    ) -> None:
+    async def test_a_commit_that_cannot_be_stored_changes_nothing(self, opened: Store) -> None:
         """
         What can't be said in JSON is refused before any of it is kept.
         """
@@ -119,9 +100,7 @@ class StoreCommits:
         assert await opened.node("a-0:0") is None
         await opened.commit(turn("a", 0))
 
-    async def test_a_repeated_operation_returns_its_first_receipt(
-        self, opened: Store
-    ) -> None:
+    async def test_a_repeated_operation_returns_its_first_receipt(self, opened: Store) -> None:
         """
         Whoever lost the answer asks again, and must not write twice.
         """
@@ -135,9 +114,7 @@ class StoreCommits:
         assert first == await opened.receipt("a", "a-0")
         assert before == await seen(opened, "a")
 
-    async def test_an_operation_with_another_body_is_refused(
-        self, opened: Store
-    ) -> None:
+    async def test_an_operation_with_another_body_is_refused(self, opened: Store) -> None:
         """
         Any difference counts, whichever part of the commit it's in.
         """
@@ -184,15 +161,11 @@ class StoreCommits:
         assert {(1, 2)} == {(error.expected, error.actual) for error in lost}
         assert won[0].operation + ":1" == (await loaded(opened, "a"))[0][-1].id
 
-    async def test_one_operation_sent_many_times_at_once_lands_once(
-        self, opened: Store
-    ) -> None:
+    async def test_one_operation_sent_many_times_at_once_lands_once(self, opened: Store) -> None:
         """
         Two processes that resume one turn send the same commit.
         """
-        receipts = await asyncio.gather(
-            *[opened.commit(turn("a", 0)) for _ in range(20)]
-        )
+        receipts = await asyncio.gather(*[opened.commit(turn("a", 0)) for _ in range(20)])
 
         assert 1 == len(set(receipts))
         assert 2 == len((await loaded(opened, "a"))[0])
@@ -205,11 +178,7 @@ class StoreCommits:
         bad = [turn(f"s{number}", 3, operation=f"bad-{number}") for number in range(40)]
 
         results = await asyncio.gather(
-            *[
-                opened.commit(commit)
-                for pair in zip(bad, good, strict=True)
-                for commit in pair
-            ],
+            *[opened.commit(commit) for pair in zip(bad, good, strict=True) for commit in pair],
             return_exceptions=True,
         )
 
@@ -249,9 +218,7 @@ class StoreCommits:
         stolen = turn("a", 0).nodes
 
         with pytest.raises(LashError):
-            await opened.commit(
-                Commit(session="b", expected=0, operation="b-0", nodes=stolen)
-            )
+            await opened.commit(Commit(session="b", expected=0, operation="b-0", nodes=stolen))
         assert await opened.head("b") is None
         assert stolen[0] == await opened.node("a-0:0")
 
@@ -259,10 +226,7 @@ class StoreCommits:
         """
         A child's usage is sent again after a crash; nobody pays for it twice.
         """
-        rows = (
-            _row("r1", Usage(input=3, output=2)),
-            _row("r2", Usage(cache_read=7)),
-        )
+        rows = (_row("r1", Usage(input=3, output=2)), _row("r2", Usage(cache_read=7)))
         await opened.commit(turn("a", 0, usage=rows))
         await opened.commit(turn("a", 1, usage=(*rows, _row("r3", Usage(output=1)))))
         await opened.commit(turn("b", 0, usage=rows))
@@ -319,6 +283,4 @@ class StoreCommits:
 
 
 def _row(id: str, usage: Usage) -> UsageRow:
-    return UsageRow(
-        id=id, turn="t", session="child", source="turn", model="m", usage=usage
-    )
+    return UsageRow(id=id, turn="t", session="child", source="turn", model="m", usage=usage)

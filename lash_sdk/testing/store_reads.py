@@ -92,16 +92,12 @@ class StoreReads:
             assert [node for commit in rest for node in commit.nodes] == nodes
             assert [row for commit in rest for row in commit.usage] == usage
 
-    async def test_pages_are_bounded_and_say_how_far_they_got(
-        self, opened: Store
-    ) -> None:
+    async def test_pages_are_bounded_and_say_how_far_they_got(self, opened: Store) -> None:
         """
         Going on from any page's revision may repeat nodes, but never skips one.
         """
         long = chain("long", None, [user(str(at)) for at in range(1200)])
-        first = Commit(
-            session="a", expected=0, operation="long", nodes=long, leaf="long:1199"
-        )
+        first = Commit(session="a", expected=0, operation="long", nodes=long, leaf="long:1199")
         await opened.commit(first)
         for at in range(1, 4):
             await opened.commit(turn("a", at, operation=f"short-{at}"))
@@ -146,9 +142,7 @@ class StoreReads:
         note = Raw(kind="plugin", body={"plugin": "p", "type": "t", "body": 1})
         odd = Raw(kind="hologram", body=[1, {"of": "tomorrow"}])
         nodes = chain("o", None, [user("hi"), note, odd])
-        await opened.commit(
-            Commit(session="a", expected=0, operation="o", nodes=nodes, leaf="o:2")
-        )
+        await opened.commit(Commit(session="a", expected=0, operation="o", nodes=nodes, leaf="o:2"))
 
         found = [await opened.node(f"o:{at}") for at in range(4)]
 
@@ -187,9 +181,7 @@ class StoreReads:
         """
         A picture sent twice is stored with its first message and found by its hash.
         """
-        blobs = [
-            Blob.of(data, "image/png") for data in (b"\0", bytes(range(256)) * 999)
-        ]
+        blobs = [Blob.of(data, "image/png") for data in (b"\0", bytes(range(256)) * 999)]
         images = tuple([Image(blob=blob) for blob in blobs])
         nodes = chain("a-0", None, [Message(role="user", parts=images)])
         await opened.commit(
@@ -204,9 +196,7 @@ class StoreReads:
         )
         await opened.commit(turn("b", 0, blobs=(blobs[1],)))
 
-        assert [blob.data for blob in blobs] == [
-            await opened.blob(blob.sha256) for blob in blobs
-        ]
+        assert [blob.data for blob in blobs] == [await opened.blob(blob.sha256) for blob in blobs]
         for ref in ("0" * 64, "nonsense", "", blobs[0].sha256[:-2]):
             with pytest.raises(StoreCorrupt):
                 await opened.blob(ref)
@@ -237,19 +227,7 @@ class StoreReads:
         for id in ODD_IDS:
             await opened.commit(turn(id, 0))
 
-        for prefix in (
-            "",
-            "%",
-            "_",
-            "a",
-            "A",
-            "100%",
-            "under_",
-            "'",
-            "🦜",
-            "e",
-            *ODD_IDS,
-        ):
+        for prefix in ("", "%", "_", "a", "A", "100%", "under_", "'", "🦜", "e", *ODD_IDS):
             expected = [id for id in ODD_IDS if id.startswith(prefix)]
             rows = await opened.sessions(prefix=prefix)
             assert sorted(expected) == sorted([row.id for row in rows])
@@ -297,20 +275,14 @@ class StoreReads:
         assert {component.name: component.ref} == head.manifest
         assert component.data == await opened.blob(component.ref)
 
-    async def test_an_unchanged_leaf_and_an_older_leaf_are_kept(
-        self, opened: Store
-    ) -> None:
+    async def test_an_unchanged_leaf_and_an_older_leaf_are_kept(self, opened: Store) -> None:
         """
         Not every commit appends: one may change state alone, or go back.
         """
         await opened.commit(turn("a", 0))
         await opened.commit(turn("a", 1))
-        same = Commit(
-            session="a", expected=2, operation="x", leaf="a-1:1", turns=2, at=1.0
-        )
-        back = Commit(
-            session="a", expected=3, operation="y", leaf="a-0:1", turns=1, at=1.0
-        )
+        same = Commit(session="a", expected=2, operation="x", leaf="a-1:1", turns=2, at=1.0)
+        back = Commit(session="a", expected=3, operation="y", leaf="a-0:1", turns=1, at=1.0)
         await opened.commit(same)
         await opened.commit(back)
         branch = chain("z", "a-0:1", [user("another way")])

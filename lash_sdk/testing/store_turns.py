@@ -29,12 +29,7 @@ class Fields(TypedDict, total=False):
 
 
 def turn(
-    session: str,
-    number: int,
-    *,
-    operation: str = "",
-    text: str = "hello",
-    **fields: Unpack[Fields],
+    session: str, number: int, *, operation: str = "", text: str = "hello", **fields: Unpack[Fields]
 ) -> Commit:
     """
     Return a session's commit after *number* others that this function made.
@@ -57,9 +52,7 @@ def turn(
     return replace(commit, **fields)
 
 
-async def loaded(
-    store: Store, session: str, since: int = 0
-) -> tuple[list[Node], list[UsageRow]]:
+async def loaded(store: Store, session: str, since: int = 0) -> tuple[list[Node], list[UsageRow]]:
     """Return everything that `load` tells of a session; nothing if it's deleted."""
     nodes: list[Node] = []
     usage: list[UsageRow] = []
@@ -72,9 +65,7 @@ async def loaded(
     return nodes, usage
 
 
-async def seen(
-    store: Store, session: str
-) -> tuple[Head | None, list[Node], list[UsageRow]]:
+async def seen(store: Store, session: str) -> tuple[Head | None, list[Node], list[UsageRow]]:
     """Return all that can be seen of a session, to compare with later."""
     nodes, usage = await loaded(store, session)
     return await store.head(session), nodes, usage

@@ -5,15 +5,7 @@ A tool: what the model is told of it, how its arguments are checked, what runs.
 `lash_sdk.dispatch`.
 """
 
-from .definition import (
-    OPEN,
-    Arguments,
-    Function,
-    OnRecovery,
-    Tool,
-    ToolDefinition,
-    ToolRetry,
-)
+from .definition import OPEN, Arguments, Function, OnRecovery, Tool, ToolDefinition, ToolRetry
 from .function import ToolOptions, as_tool, tool
 from .returned import as_json, attachments
 from .schema import from_schema, parse_arguments

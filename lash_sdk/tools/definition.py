@@ -21,11 +21,7 @@ Function: TypeAlias = Callable[..., Any]
 NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
 """What providers accept as a tool's name."""
 
-OPEN: Final[JsonObject] = {
-    "type": "object",
-    "properties": {},
-    "additionalProperties": True,
-}
+OPEN: Final[JsonObject] = {"type": "object", "properties": {}, "additionalProperties": True}
 """The schema of a tool that takes any arguments."""
 
 
@@ -49,9 +45,7 @@ class ToolRetry:
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
-            raise InvalidInput(
-                f"retry.attempts: expected >= 1, found {self.attempts!r}"
-            )
+            raise InvalidInput(f"retry.attempts: expected >= 1, found {self.attempts!r}")
 
     def wait(self, attempt: int, asked: float | None) -> float:
         """Return the seconds to wait after failed call number *attempt* (from 1)."""
@@ -96,9 +90,7 @@ class ToolDefinition:
                 f" {get_args(OnRecovery)}, found {self.on_recovery!r}"
             )
         if self.timeout is not None and not self.timeout > 0:
-            raise InvalidInput(
-                f"tool {self.name!r}: timeout: expected > 0, found {self.timeout!r}"
-            )
+            raise InvalidInput(f"tool {self.name!r}: timeout: expected > 0, found {self.timeout!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,14 +68,10 @@ def as_tool(thing: Tool | Function) -> Tool:
     return thing if isinstance(thing, Tool) else tool(thing)
 
 
-def _from_function(
-    function: Function, definition: ToolDefinition, description: str | None
-) -> Tool:
+def _from_function(function: Function, definition: ToolDefinition, description: str | None) -> Tool:
     written = _written(function)
     summary, about = _docstring(_words(function))
-    fields, context = _parameters(
-        function, _hints(written, definition.name), definition
-    )
+    fields, context = _parameters(function, _hints(written, definition.name), definition)
     validate, schema = compile_arguments(definition.name, fields, about)
     return Tool(
         definition=replace(
@@ -98,10 +94,7 @@ def _parameters(
     context = None
     for name, parameter in inspect.signature(function).parameters.items():
         where = f"tool {definition.name!r}, parameter {name!r}"
-        if parameter.kind not in (
-            parameter.POSITIONAL_OR_KEYWORD,
-            parameter.KEYWORD_ONLY,
-        ):
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise InvalidInput(f"{where}: expected a named parameter")
         if name not in hints:
             raise InvalidInput(f"{where}: expected a type annotation")
@@ -109,9 +102,7 @@ def _parameters(
             context = name
             continue
         optional = parameter.default is not parameter.empty
-        fields[name] = Field(
-            hint=hints[name], optional=optional, default=parameter.default
-        )
+        fields[name] = Field(hint=hints[name], optional=optional, default=parameter.default)
     return fields, context
 
 

@@ -24,10 +24,7 @@ class Field:
 
 
 def from_schema(
-    definition: ToolDefinition,
-    run: Callable[..., Awaitable[object]],
-    *,
-    context: str | None = None,
+    definition: ToolDefinition, run: Callable[..., Awaitable[object]], *, context: str | None = None
 ) -> Tool:
     """
     Return a tool whose arguments are described by a schema alone.
@@ -38,10 +35,7 @@ def from_schema(
     schema = definition.parameters
     properties = schema.get("properties")
     names = properties if isinstance(properties, Mapping) else {}
-    closed = "properties" in schema and schema.get("additionalProperties") in (
-        None,
-        False,
-    )
+    closed = "properties" in schema and schema.get("additionalProperties") in (None, False)
     listed = schema.get("required")
     required = listed if isinstance(listed, (list, tuple)) else ()
 
@@ -132,9 +126,7 @@ def _takes_more(schema: Mapping[str, Any]) -> bool:
 
 
 def _problem(problem: ErrorDetails) -> str:
-    path = "".join(
-        [f"[{at}]" if isinstance(at, int) else f".{at}" for at in problem["loc"]]
-    )
+    path = "".join([f"[{at}]" if isinstance(at, int) else f".{at}" for at in problem["loc"]])
     return f"arguments{path}: {problem['msg']}"
 
 

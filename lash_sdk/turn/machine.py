@@ -70,15 +70,13 @@ def advance(
     row = TABLE[turn.phase].get(type(event))
     if row is None:
         raise ProtocolError(
-            f"turn {turn.id!r} can't take {type(event).__name__} while"
-            f" {turn.phase.value}"
+            f"turn {turn.id!r} can't take {type(event).__name__} while {turn.phase.value}"
         )
     take, phases = row
     after = take(turn, event, protocol)
     if after.phase not in phases:
         raise ProtocolError(
-            f"{type(event).__name__} can't lead from {turn.phase.value}"
-            f" to {after.phase.value}"
+            f"{type(event).__name__} can't lead from {turn.phase.value} to {after.phase.value}"
         )
     return (after, waits_for(after)) if after is not turn else (turn, ())
 
@@ -89,11 +87,7 @@ def waits_for(turn: Turn) -> tuple[Effect, ...]:
         case Phase.PREPARING:
             return (Prepare(key=turn.key, first=turn.step == 1),)
         case Phase.ASKING:
-            return (
-                AskModel(
-                    key=turn.key, messages=turn.messages, iteration=turn.iteration
-                ),
-            )
+            return (AskModel(key=turn.key, messages=turn.messages, iteration=turn.iteration),)
         case Phase.CALLING:
             return (CallTools(key=turn.key, calls=turn.messages[-1].calls),)
         case Phase.CHECKING:
@@ -138,9 +132,7 @@ def _answered(turn: Turn, event: ModelAnswered, protocol: TurnProtocol) -> Turn:
         issue = Issue(kind="model", code="invalid_answer", message=wrong)
         return _stop(billed, "provider_error", issue=issue)
     after_tools = bool(turn.messages) and turn.messages[-1].role == "tool"
-    state, move = protocol.on_answer(
-        turn.state, event, message, after_tools=after_tools
-    )
+    state, move = protocol.on_answer(turn.state, event, message, after_tools=after_tools)
     asked = move.calls if isinstance(move, Call) else ()
     if asked != message.calls:
         raise ProtocolError(f"the protocol left calls without results: {move!r}")
@@ -149,9 +141,7 @@ def _answered(turn: Turn, event: ModelAnswered, protocol: TurnProtocol) -> Turn:
 
 
 def _failed(turn: Turn, event: ModelFailed, protocol: TurnProtocol) -> Turn:
-    outcome = Stopped(
-        reason=event.reason, code=event.issue.code, message=event.issue.message
-    )
+    outcome = Stopped(reason=event.reason, code=event.issue.code, message=event.issue.message)
     billed = _bill(turn, event)
     issues = (*turn.issues, event.issue)
     return _next(billed, Phase.SETTLING, issues=issues, outcome=outcome)
@@ -162,11 +152,7 @@ def _tooled(turn: Turn, event: ToolsFinished, protocol: TurnProtocol) -> Turn:
     check_pairs((calls, event.results))
     if [call.id for call in calls.calls] != [record.call for record in event.records]:
         raise InvalidHistory(f"turn {turn.id!r}: expected one record per call")
-    turn = changed(
-        turn,
-        values=turn.values + event.records,
-        issues=turn.issues + event.issues,
-    )
+    turn = changed(turn, values=turn.values + event.records, issues=turn.issues + event.issues)
     if event.abort is not None:
         return _stop(turn, "plugin_abort", issue=event.abort, added=(event.results,))
     state, move = protocol.on_results(turn.state, event.records)
@@ -214,10 +200,7 @@ def cancelled(calls: tuple[ToolCall, ...]) -> Message:
     return Message(
         role="tool",
         parts=tuple(
-            [
-                ToolResult(call=c.id, name=c.name, status="cancelled", parts=said)
-                for c in calls
-            ]
+            [ToolResult(call=c.id, name=c.name, status="cancelled", parts=said) for c in calls]
         ),
     )
 
@@ -246,9 +229,7 @@ def _make(turn: Turn, move: Move, added: tuple[Message, ...]) -> Turn:
             return _correct(turn, move.note, added)
         case End():
             issues = turn.issues if move.issue is None else (*turn.issues, move.issue)
-            return _next(
-                turn, Phase.SETTLING, added=added, issues=issues, outcome=move.outcome
-            )
+            return _next(turn, Phase.SETTLING, added=added, issues=issues, outcome=move.outcome)
         case _:
             raise ProtocolError(f"the protocol made no legal move: {move!r}")
 
@@ -283,16 +264,12 @@ def _stop(
     added: tuple[Message, ...] = (),
 ) -> Turn:
     code = issue.code if issue else reason
-    outcome = Stopped(
-        reason=reason, code=code, message=issue.message if issue else message
-    )
+    outcome = Stopped(reason=reason, code=code, message=issue.message if issue else message)
     issues = turn.issues if issue is None else (*turn.issues, issue)
     return _next(turn, Phase.SETTLING, added=added, issues=issues, outcome=outcome)
 
 
-def _next(
-    turn: Turn, phase: Phase, *, added: tuple[Message, ...] = (), **changes: Any
-) -> Turn:
+def _next(turn: Turn, phase: Phase, *, added: tuple[Message, ...] = (), **changes: Any) -> Turn:
     """Return the turn one step on, in *phase*, with *added* in its history."""
     if added:
         changes["values"] = turn.values + added
@@ -346,9 +323,7 @@ def _unfit(message: Message) -> str | None:
 
 
 def _lost(call: ToolCall) -> ToolRecord:
-    return ToolRecord(
-        call=call.id, name=call.name, arguments=call.arguments, outcome=Cancelled()
-    )
+    return ToolRecord(call=call.id, name=call.name, arguments=call.arguments, outcome=Cancelled())
 
 
 # --- the law -------------------------------------------------------------------
@@ -356,9 +331,7 @@ def _lost(call: ToolCall) -> ToolRecord:
 Take: TypeAlias = Callable[[Turn, Any, "TurnProtocol"], Turn]
 
 TABLE: Final[Mapping[Phase, Mapping[type[Event], tuple[Take, tuple[Phase, ...]]]]] = {
-    Phase.READY: {
-        InputAccepted: (_accept, (Phase.PREPARING,)),
-    },
+    Phase.READY: {InputAccepted: (_accept, (Phase.PREPARING,))},
     Phase.PREPARING: {
         TurnPrepared: (_prepared, (Phase.ASKING, Phase.SETTLING)),
         TurnAborted: (_aborted, (Phase.DONE,)),
@@ -373,10 +346,7 @@ TABLE: Final[Mapping[Phase, Mapping[type[Event], tuple[Take, tuple[Phase, ...]]]
         TurnStopped: (_stopped, (Phase.SETTLING,)),
     },
     Phase.CALLING: {
-        ToolsFinished: (
-            _tooled,
-            (Phase.CHECKING, Phase.PREPARING, Phase.SETTLING),
-        ),
+        ToolsFinished: (_tooled, (Phase.CHECKING, Phase.PREPARING, Phase.SETTLING)),
         TurnStopped: (_stopped, (Phase.SETTLING,)),
     },
     Phase.CHECKING: {
@@ -388,7 +358,5 @@ TABLE: Final[Mapping[Phase, Mapping[type[Event], tuple[Take, tuple[Phase, ...]]]
         CommitAccepted: (_committed, (Phase.DONE,)),
         TurnStopped: (_ignore, (Phase.SETTLING,)),
     },
-    Phase.DONE: {
-        TurnStopped: (_ignore, (Phase.DONE,)),
-    },
+    Phase.DONE: {TurnStopped: (_ignore, (Phase.DONE,))},
 }

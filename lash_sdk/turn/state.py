@@ -98,9 +98,7 @@ def changed(turn: Turn, **changes: Any) -> Turn:
 def turn_to_json(turn: Turn) -> JsonObject:
     """Return *turn* as JSON, whatever its phase."""
     values: list[Json] = [
-        {"message": value.to_json()}
-        if isinstance(value, Message)
-        else {"tool": value.to_json()}
+        {"message": value.to_json()} if isinstance(value, Message) else {"tool": value.to_json()}
         for value in turn.values
     ]
     body: dict[str, Json] = {
