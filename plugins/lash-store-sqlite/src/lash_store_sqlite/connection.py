@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BUSY_TIMEOUT: Final = 1000
-"""Milliseconds that SQLite itself waits for a lock, each time it's asked."""
+BUSY_TIMEOUT: Final = 200
+"""Milliseconds that SQLite itself waits for a lock, each time we try."""
 
 PRAGMAS: Final = {
     "journal_mode": "wal",
@@ -137,8 +137,7 @@ def translated(error: Exception, path: str) -> LashError:
             return StoreCorrupt(f"{path!r}: {error}; restore it from a backup")
         case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError():
             return StoreError(
-                f"can't open {path!r}: {error}; its folder must exist,"
-                " and both must be writable"
+                f"can't open {path!r}: {error}; its folder must exist, and both must be writable"
             )
         case apsw.Error() | MemoryError():
             return StoreError(f"{path!r}: {type(error).__name__}: {error}")

@@ -69,9 +69,7 @@ def attach(db: apsw.Connection, blobs: Sequence[Blob], first: int) -> None:
         if blob.data is not None:
             hash = hashlib.sha256(blob.data).digest()
             if hash.hex() != blob.sha256:
-                raise InvalidInput(
-                    f"blob: expected {blob.sha256!r}, found {hash.hex()!r}"
-                )
+                raise InvalidInput(f"blob: expected {blob.sha256!r}, found {hash.hex()!r}")
             found = _put_blob(db, hash, blob.data)
         elif (known := blob_key(db, blob.sha256)) is not None:
             found = known

@@ -48,9 +48,7 @@ select n.key, a.turn, a.ordinal, n.parent, n.kind, n.body
 from nodes n left join aliases a on a.key = n.key
 where n.key >= ? and n.key < ? order by n.key
 """
-_USAGE: Final = (
-    "select key, id, body from usage where key >= ? and key < ? order by key"
-)
+_USAGE: Final = "select key, id, body from usage where key >= ? and key < ? order by key"
 _RECEIPT: Final = """
 select c.revision, c.leaf from commits c join sessions s on s.key = c.session
 where c.operation=? and s.id=?

@@ -66,8 +66,7 @@ class SqliteStore(Store):
         path = unquote(url.removeprefix(SCHEME))
         if not url.startswith(SCHEME) or not path or "\0" in path:
             raise InvalidInput(
-                "expected 'sqlite:///relative.db' or 'sqlite:////absolute.db',"
-                f" found {url!r}"
+                f"expected 'sqlite:///relative.db' or 'sqlite:////absolute.db', found {url!r}"
             )
         return cls(path)
 
@@ -169,8 +168,7 @@ class SqliteStore(Store):
         Its id is never used again. Blobs stay until they're collected.
         """
         return await self._open_writer().submit(
-            partial(writing.delete, session=session),
-            seek=partial(writing.deleted, session=session),
+            partial(writing.delete, session=session), seek=partial(writing.deleted, session=session)
         )
 
     def _open_writer(self) -> Writer:
@@ -184,9 +182,7 @@ class SqliteStore(Store):
             raise StoreError(f"{self.path!r} isn't open")
         return await asyncio.get_running_loop().run_in_executor(self._thread, action)
 
-    async def _read(
-        self, query: Callable[[apsw.Connection, *Args], T], *args: *Args
-    ) -> T:
+    async def _read(self, query: Callable[[apsw.Connection, *Args], T], *args: *Args) -> T:
         """Return what *query* finds, on a snapshot of its own."""
         return await self._run(lambda: self._query(lambda db: query(db, *args)))
 

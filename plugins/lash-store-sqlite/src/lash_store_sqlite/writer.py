@@ -77,9 +77,7 @@ class Writer:
         self._patience = patience
         self._db: apsw.Connection | None = connect(path, patience)
         self._queue: SimpleQueue[Job[object] | None] = SimpleQueue()
-        self._thread = threading.Thread(
-            target=self._work, name="lash-store-sqlite", daemon=True
-        )
+        self._thread = threading.Thread(target=self._work, name="lash-store-sqlite", daemon=True)
         self._closed = False
         self.transactions = 0
         self._thread.start()

@@ -191,10 +191,7 @@ def _insert(db: apsw.Connection, body: Body, place: Place, key: int) -> Receipt:
 
 def _receipt(commit: Commit, revision: int) -> Receipt:
     return Receipt(
-        session=commit.session,
-        operation=commit.operation,
-        revision=revision,
-        leaf=commit.leaf,
+        session=commit.session, operation=commit.operation, revision=revision, leaf=commit.leaf
     )
 
 
@@ -221,9 +218,7 @@ def _nodes(db: apsw.Connection, commit: Commit, place: Place, first: int) -> lis
     return rows
 
 
-def _leaf(
-    db: apsw.Connection, commit: Commit, place: Place, rows: list[Row]
-) -> int | None:
+def _leaf(db: apsw.Connection, commit: Commit, place: Place, rows: list[Row]) -> int | None:
     if rows and commit.leaf == commit.nodes[-1].id:
         return rows[-1][0]
     for row, node in zip(rows, commit.nodes, strict=True):
