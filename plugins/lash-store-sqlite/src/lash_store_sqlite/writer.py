@@ -145,9 +145,11 @@ class Writer:
         if len(jobs) > 1:
             try:
                 outcomes += retried(partial(self._together, jobs), self._patience)
+            except BUSY as error:  # alone they'd wait as long again, each of them
+                outcomes += [translated(error, self._path) for _ in jobs]
             except Exception as error:
                 self._recover(error)
-            else:
+            if outcomes:
                 return
         for job in jobs:
             try:
@@ -157,8 +159,7 @@ class Writer:
 
     def _alone(self, job: Job[object]) -> object:
         """Do one job in a transaction."""
-        db = self._connection()
-        self._begin(db)
+        db = self._begin()
         try:
             result = job.run(db)
             db.execute("commit")
@@ -170,8 +171,7 @@ class Writer:
 
     def _together(self, jobs: list[Job[object]]) -> list[object]:
         """Do jobs in one transaction, where a refusal undoes its own job alone."""
-        db = self._connection()
-        self._begin(db)
+        db = self._begin()
         outcomes: list[object] = []
         try:
             for job in jobs:
@@ -189,11 +189,14 @@ class Writer:
         self.transactions += 1
         return outcomes
 
-    def _begin(self, db: apsw.Connection) -> None:
+    def _begin(self) -> apsw.Connection:
+        """Return the connection, in a new transaction that may write."""
+        db = self._connection()
         if db.in_transaction:  # a rollback failed: this connection is of no use
             self._drop()
             db = self._connection()
         db.execute("begin immediate")
+        return db
 
     def _connection(self) -> apsw.Connection:
         if self._db is None:
