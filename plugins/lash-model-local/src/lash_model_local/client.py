@@ -89,9 +89,7 @@ class _Hearing:
 
     emit: Callable[[str], None]
     text: list[str] = field(default_factory=list[str])
-    calls: dict[int, tuple[str, str]] = field(
-        default_factory=dict[int, tuple[str, str]]
-    )
+    calls: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
     usage: Usage = field(default_factory=Usage)
     finish: str = ""
 
@@ -130,9 +128,7 @@ class Client:
 
     def __init__(self) -> None:
         self._http = httpx.AsyncClient(
-            timeout=TIMEOUT,
-            trust_env=False,
-            limits=httpx.Limits(max_keepalive_connections=0),
+            timeout=TIMEOUT, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
         )
 
     async def complete(
@@ -215,9 +211,7 @@ def _body(text: str | bytes) -> Body:
 
 
 def _lost(why: str) -> ModelError:
-    return ModelError(
-        f"the local server was lost: {why}", code="connection_lost", retryable=True
-    )
+    return ModelError(f"the local server was lost: {why}", code="connection_lost", retryable=True)
 
 
 def _refusal(body: Body) -> ModelError:

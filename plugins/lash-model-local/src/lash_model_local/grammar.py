@@ -12,8 +12,7 @@ QUOTE: Final = 400
 
 
 SENTENCES: Final = (
-    'root ::= sentence (" " sentence){0,1}\n'
-    "sentence ::= [A-Z0-9] [^.!?\\n]{1,160} [.!?]"
+    'root ::= sentence (" " sentence){0,1}\nsentence ::= [A-Z0-9] [^.!?\\n]{1,160} [.!?]'
 )
 """One or two sentences on one line: the model would go on and on."""
 

@@ -60,6 +60,16 @@ class LocalModel:
         return f"local:{self._name if self._known else self._weights.name}"
 
     @property
+    def weights(self) -> Path:
+        """The file that it's made of."""
+        return self._weights
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the process that runs it, or None while none does."""
+        return self._server.pid if self._server else None
+
+    @property
     def window(self) -> int:
         """Tokens that prompt and answer may hold together."""
         return SMALL if self._known else LARGE
@@ -84,12 +94,8 @@ class LocalModel:
         key = (address, tuple([tool.name for tool in tools]))
         async with self._warming:
             if key not in self._warm and self._known:
-                prefixes = Prefixes(
-                    folder=server.settings.prefixes, weights=self._known.sha256
-                )
-                await prefixes.warm(
-                    client, address, openings, lambda d, t: tell(d + 1, t + 1)
-                )
+                prefixes = Prefixes(folder=server.settings.prefixes, weights=self._known.sha256)
+                await prefixes.warm(client, address, openings, lambda d, t: tell(d + 1, t + 1))
                 self._warm = {k for k in self._warm if k[0] == address} | {key}
         tell(len(openings) + 1, len(openings) + 1)
         return address
@@ -114,8 +120,14 @@ class LocalModel:
         tools: Sequence[ToolDefinition] = (),
     ) -> Said:
         """Return what the server says; *tools* are those to be ready for."""
-        address = await self.prepare(tools)
-        return await self._open()[0].complete(address, completion, emit)
+        client, server = self._open()
+        try:
+            address = await self.prepare(tools)
+            return await client.complete(address, completion, emit)
+        except ModelError as error:
+            if error.code == "connection_lost":
+                await server.lost()
+            raise
 
     async def close(self) -> None:
         """Release connections and server; a closed model opens again when asked."""
@@ -172,9 +184,7 @@ class _Small:
             arguments = await self._step(policy.filling(tool, question))
         return ToolCall(id="call-0", name=tool.name, arguments=arguments)
 
-    async def _step(
-        self, step: Completion, emit: Callable[[str], None] = lambda text: None
-    ) -> str:
+    async def _step(self, step: Completion, emit: Callable[[str], None] = lambda text: None) -> str:
         said = await self._model.say(step, emit, self._request.tools)
         self._usage.append(said.usage)
         if said.finish == "length":
@@ -238,8 +248,6 @@ def _settings(weights: Path, *, small: bool) -> Settings:
     prefixes = cache() / "prefixes"
     if small:
         template = CHATML.read_text("utf-8")
-        return Settings(
-            weights=weights, context=SMALL, template=template, prefixes=prefixes
-        )
+        return Settings(weights=weights, context=SMALL, template=template, prefixes=prefixes)
     threads = max(1, (os.cpu_count() or 2) // 2)
     return Settings(weights=weights, context=LARGE, threads=threads, prefixes=prefixes)

@@ -44,12 +44,18 @@ def kind(name: str, schema: JsonObject, about: str) -> Kind | None:
 
 def offered(wanted: Kind, question: str) -> tuple[str, ...]:
     """
-    Return the paths to choose from: those that *question* spells, then what exists.
+    Return the paths to choose from: those that *question* spells, or all there are.
 
     A path that's spelt but doesn't exist stays in: the tool will say so.
     """
+    here = existing(wanted)
     spelt = [path for path in _SPELT.findall(question) if _fits(path, wanted)]
-    return tuple(dict.fromkeys([*spelt, *existing(wanted)]))
+    meant = [
+        path
+        for said in spelt
+        for path in [p for p in here if f"/{p}".endswith(f"/{said}")] or [said]
+    ]
+    return tuple(dict.fromkeys(meant)) or here
 
 
 def existing(wanted: Kind) -> tuple[str, ...]:

@@ -68,7 +68,9 @@ def labels(tools: Sequence[ToolDefinition]) -> dict[str, ToolDefinition | None]:
         short = label.rsplit("_", 1)[-1].lower()
         alone = [t for t in tools if t.name.lower().endswith(short)] == [tool]
         taken = label if short in found or not alone else short
-        found[tool.name if taken in found or taken == NO_TOOL else taken] = tool
+        while taken in found or taken == NO_TOOL:
+            taken = f"use {taken}"
+        found[taken] = tool
     return {**found, NO_TOOL: None}
 
 
@@ -89,17 +91,13 @@ def choosing(tools: Sequence[ToolDefinition], question: str) -> Completion:
         asks = [lesson.ask for lesson in course(tool).lessons] or _asks(tool)
         shown += [(ask, names[tool.name]) for ask in asks]
     lines = [line for ask, label in shown for line in _exchange(ask, label)]
-    return Completion(
-        messages=(*lines, _user(question)), grammar=grammar.choice(chosen), limit=16
-    )
+    return Completion(messages=(*lines, _user(question)), grammar=grammar.choice(chosen), limit=16)
 
 
 def filling(tool: ToolDefinition, question: str) -> Completion:
     """Return the step whose text is the arguments of *tool*, as JSON."""
     return Completion(
-        messages=(*_lessons(tool), _user(question)),
-        schema=_narrowed(tool, question),
-        limit=256,
+        messages=(*_lessons(tool), _user(question)), schema=_narrowed(tool, question), limit=256
     )
 
 
@@ -191,9 +189,7 @@ def _lessons(tool: ToolDefinition) -> tuple[JsonObject, ...]:
     return tuple(lines)
 
 
-def _phrases(
-    tool: ToolDefinition | None, question: str
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _phrases(tool: ToolDefinition | None, question: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     Return what an answer may say before the result, and what right before it.
 

