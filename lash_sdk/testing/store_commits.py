@@ -9,7 +9,8 @@ import pytest
 
 from ..commits import Commit, Component, Receipt
 from ..errors import InvalidInput, LashError, OperationMismatch, RevisionConflict, SessionDeleted
-from ..messages import Blob
+from ..graph import chain
+from ..messages import Blob, user
 from ..ports import BASE, Store
 from ..usage import Ledger, Usage, UsageRow
 from .store_turns import loaded, seen, turn
@@ -216,11 +217,24 @@ class StoreCommits:
         """
         await opened.commit(turn("a", 0))
         stolen = turn("a", 0).nodes
+        lent = chain("lent", "a-0:1", [user("an id of another turn")])
+        await opened.commit(
+            Commit(session="a", expected=1, operation="a-1", nodes=lent, leaf="lent:0")
+        )
 
-        with pytest.raises(LashError):
-            await opened.commit(Commit(session="b", expected=0, operation="b-0", nodes=stolen))
+        for operation, nodes in (
+            ("b-0", stolen),
+            ("a-0", stolen),
+            ("lent", chain("lent", None, [user("x")])),
+            ("b-1", chain("lent", None, [user("x")])),
+        ):
+            with pytest.raises(LashError):
+                await opened.commit(
+                    Commit(session="b", expected=0, operation=operation, nodes=nodes)
+                )
         assert await opened.head("b") is None
         assert stolen[0] == await opened.node("a-0:0")
+        assert lent[0] == await opened.node("lent:0")
 
     async def test_a_ledger_row_counts_once(self, opened: Store) -> None:
         """

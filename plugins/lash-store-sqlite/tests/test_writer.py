@@ -11,6 +11,7 @@ import pytest
 
 from lash_sdk.commits import Receipt
 from lash_sdk.errors import InvalidInput, StoreBusy, StoreError
+from lash_sdk.messages import Blob
 from lash_sdk.testing.store_turns import loaded, turn
 from lash_store_sqlite import SqliteStore
 from lash_store_sqlite.writer import Writer
@@ -57,6 +58,32 @@ async def test_the_guilty_commit_fails_alone(tmp_path: Path) -> None:
     for commit in good:
         assert list(commit.nodes) == (await loaded(store, commit.session))[0]
     assert await store.head("bad") is None
+    await store.close()
+
+
+async def test_a_refusal_in_a_group_leaves_nothing_behind(tmp_path: Path) -> None:
+    """
+    It was found out halfway: the half that was written goes, the others stay.
+    """
+    store = SqliteStore(path := tmp_path / "a.db")
+    await store.open()
+    other = apsw.Connection(str(path))
+    other.execute("begin immediate")  # so that all of them wait
+    wrong = Blob(sha256="0" * 64, size=1, media_type="image/png", data=b"x")
+    commits = [turn(f"s{number}", 0) for number in range(20)]
+    commits[10] = turn("bad", 0, blobs=(wrong,))
+    tasks = [asyncio.ensure_future(store.commit(commit)) for commit in commits]
+    await asyncio.sleep(0.05)
+    other.execute("rollback")
+
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert isinstance(results.pop(10), InvalidInput)
+    assert [Receipt] * 19 == [type(result) for result in results]
+    assert 2 >= store.transactions
+    assert await store.head("bad") is None
+    assert 38 == other.execute("select count(*) from nodes").get
+    other.close()
     await store.close()
 
 
