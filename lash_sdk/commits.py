@@ -11,13 +11,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .graph import Node, check_pairs
-from .json import Json, digest, encode
+from .json import Json, Value, digest, encode
 from .messages import Blob, Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from .usage import UsageRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored(Value, title="component"):
+    """What the blob of a component holds."""
+
+    version: int
+    value: Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +46,7 @@ class Component:
     @property
     def data(self) -> bytes:
         """The canonical bytes, version included."""
-        return encode({"value": self.value, "version": self.version})
+        return encode(Stored(version=self.version, value=self.value).to_json())
 
     @property
     def ref(self) -> str:

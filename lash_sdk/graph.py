@@ -105,8 +105,8 @@ def read_node(id: str, parent: str | None, kind: str, body: Json) -> Node:
     if kind != MESSAGE:
         return Node(id=id, parent=parent, value=Raw(kind=kind, body=body))
     try:
-        return Node(id=id, parent=parent, value=Message.from_json(body).check())
-    except InvalidHistory as error:
+        return Node(id=id, parent=parent, value=Message.from_json(body))
+    except StoreCorrupt as error:
         raise StoreCorrupt(f"node {id!r}: {error}") from error
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias, get_args
 
 from .errors import InvalidHistory, InvalidInput, StoreCorrupt
-from .json import Fields, Json, JsonObject
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from .json import Json, JsonObject, Value, read
 
 BLOB_LIMIT: Final = 20 * 1024 * 1024
 """The most bytes that one blob may hold."""
@@ -24,7 +22,7 @@ _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Blob:
+class Blob(Value):
     """
     A reference to bytes, by what they are.
 
@@ -54,44 +52,28 @@ class Blob:
         sha256 = hashlib.sha256(data).hexdigest()
         return cls(sha256=sha256, size=len(data), media_type=media_type, data=data)
 
-    def to_json(self) -> JsonObject:
-        """Return the reference without the bytes."""
-        return {"media_type": self.media_type, "sha256": self.sha256, "size": self.size}
-
-    @classmethod
-    def from_json(cls, body: Json) -> Blob:
+    def check(self) -> Blob:
         """
-        Return the reference that `to_json` wrote.
+        Return the blob itself once it can be one.
 
         Raises:
-            StoreCorrupt: It isn't one.
+            StoreCorrupt: Its hash or its size isn't one.
         """
-        fields = Fields(body, "blob")
-        blob = cls(
-            sha256=fields.text("sha256"),
-            size=fields.whole("size"),
-            media_type=fields.text("media_type"),
-        )
-        fields.done()
-        if not (_SHA256.fullmatch(blob.sha256) and 0 < blob.size <= BLOB_LIMIT):
-            raise StoreCorrupt(f"blob: expected a sha256 and a size, found {blob!r}")
-        return blob
+        if not (_SHA256.fullmatch(self.sha256) and 0 < self.size <= BLOB_LIMIT):
+            raise StoreCorrupt(f"blob: expected a sha256 and a size, found {self!r}")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class Text(Value, title="part", tagged=True):
     """Plain text, as it was said."""
 
     kind: ClassVar[str] = "text"
     text: str
 
-    def to_json(self) -> JsonObject:
-        """Return the part as it's stored."""
-        return {"kind": "text", "text": self.text}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(Value, title="part", tagged=True):
     """A picture; only a user or a tool shows one."""
 
     kind: ClassVar[str] = "image"
@@ -102,13 +84,9 @@ class Image:
         """Return a picture that holds *data*."""
         return cls(blob=Blob.of(data, media_type))
 
-    def to_json(self) -> JsonObject:
-        """Return the part as it's stored."""
-        return {"kind": "image", "blob": self.blob.to_json()}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class File:
+class File(Value, title="part", tagged=True):
     """A file by its name; only a user or a tool hands one over."""
 
     kind: ClassVar[str] = "file"
@@ -120,13 +98,9 @@ class File:
         """Return a file that holds *data*."""
         return cls(name=name, blob=Blob.of(data, media_type))
 
-    def to_json(self) -> JsonObject:
-        """Return the part as it's stored."""
-        return {"kind": "file", "name": self.name, "blob": self.blob.to_json()}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reasoning:
+class Reasoning(Value, title="part", tagged=True):
     """
     What the model thought before it spoke.
 
@@ -139,16 +113,9 @@ class Reasoning:
     text: str
     replay: JsonObject | None = None
 
-    def to_json(self) -> JsonObject:
-        """Return the part as it's stored."""
-        body: dict[str, Json] = {"kind": "reasoning", "text": self.text}
-        if self.replay is not None:
-            body["replay"] = self.replay
-        return body
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall:
+class ToolCall(Value, title="part", tagged=True):
     """
     The model asks for a tool.
 
@@ -163,16 +130,12 @@ class ToolCall:
     name: str
     arguments: str = "{}"
 
-    def to_json(self) -> JsonObject:
-        """Return the part as it's stored."""
-        return {"kind": "tool_call", "id": self.id, "name": self.name, "arguments": self.arguments}
-
 
 ToolStatus: TypeAlias = Literal["ok", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolResult:
+class ToolResult(Value, title="part", tagged=True):
     """
     What the model is shown of a call's outcome; the tool record has it raw.
 
@@ -192,16 +155,6 @@ class ToolResult:
         """Its text parts, joined by line breaks."""
         return "\n".join([part.text for part in self.parts if isinstance(part, Text)])
 
-    def to_json(self) -> JsonObject:
-        """Return the part as it's stored."""
-        return {
-            "kind": "tool_result",
-            "call": self.call,
-            "name": self.name,
-            "status": self.status,
-            "parts": [part.to_json() for part in self.parts],
-        }
-
 
 Part: TypeAlias = Text | Image | File | Reasoning | ToolCall | ToolResult
 UserPart: TypeAlias = Text | Image | File
@@ -216,7 +169,7 @@ _ALLOWED: Final[dict[str, tuple[type, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(Value):
     """
     One message of a conversation.
 
@@ -264,33 +217,6 @@ class Message:
             if isinstance(part, ToolResult) and not part.call:
                 raise InvalidHistory(f"a tool result without a call's id: {part!r}")
         return self
-
-    def to_json(self) -> JsonObject:
-        """Return the message as it's stored."""
-        body: dict[str, Json] = {
-            "role": self.role,
-            "parts": [part.to_json() for part in self.parts],
-        }
-        if self.origin is not None:
-            body["origin"] = self.origin
-        return body
-
-    @classmethod
-    def from_json(cls, body: Json) -> Message:
-        """
-        Return the message that `to_json` wrote; `check` says if it's sound.
-
-        Raises:
-            StoreCorrupt: It isn't one, or has a field we don't know.
-        """
-        fields = Fields(body, "message")
-        message = cls(
-            role=fields.one_of("role", frozenset(_ALLOWED)),  # type: ignore[arg-type]
-            parts=tuple([part_from_json(part) for part in fields.list("parts")]),
-            origin=fields.maybe_text("origin"),
-        )
-        fields.done()
-        return message
 
 
 def user(content: str | Sequence[UserPart]) -> Message:
@@ -347,43 +273,4 @@ def part_from_json(body: Json) -> Part:
     Raises:
         StoreCorrupt: It isn't one.
     """
-    fields = Fields(body, "part")
-    kind = fields.text("kind")
-    read = _READERS.get(kind)
-    if read is None:
-        raise StoreCorrupt(f"unknown part: {kind!r}")
-    part = read(fields)
-    fields.done()
-    return part
-
-
-def _read_result(fields: Fields) -> ToolResult:
-    parts = [part_from_json(part) for part in fields.list("parts")]
-    if not all(isinstance(part, (Text, Image, File)) for part in parts):
-        raise StoreCorrupt("a tool result can't hold calls, results or reasoning")
-    return ToolResult(
-        call=fields.text("call"),
-        name=fields.text("name"),
-        status=fields.one_of("status", _STATUSES),  # type: ignore[arg-type]
-        parts=tuple(parts),  # type: ignore[arg-type]
-    )
-
-
-def _read_reasoning(fields: Fields) -> Reasoning:
-    replay = fields.any("replay")
-    return Reasoning(
-        text=fields.text("text"), replay=fields.mapping("replay") if replay is not None else None
-    )
-
-
-_STATUSES: Final = frozenset(("ok", "failed", "cancelled"))
-_READERS: Final[dict[str, Callable[[Fields], Part]]] = {
-    "text": lambda f: Text(text=f.text("text")),
-    "image": lambda f: Image(blob=Blob.from_json(f.mapping("blob"))),
-    "file": lambda f: File(name=f.text("name"), blob=Blob.from_json(f.mapping("blob"))),
-    "reasoning": _read_reasoning,
-    "tool_call": lambda f: ToolCall(
-        id=f.text("id"), name=f.text("name"), arguments=f.text("arguments")
-    ),
-    "tool_result": _read_result,
-}
+    return read(get_args(Part), body, "part")  # type: ignore[no-any-return]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
-from .errors import InvalidInput, StoreCorrupt
-from .json import Fields, Json, JsonObject
+from .errors import InvalidInput
+from .json import Value
 
 OnBusy: TypeAlias = Literal["reject", "queue", "fork"]
 OnInterrupted: TypeAlias = Literal["refuse", "resume"]
@@ -14,7 +14,7 @@ Durability: TypeAlias = Literal["effect", "turn"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Value):
     """
     How far one turn may go; None means no limit.
 
@@ -39,37 +39,6 @@ class Limits:
             number = isinstance(value, kinds) and not isinstance(value, bool)
             if not number or not 0 < value < float("inf"):
                 raise InvalidInput(f"limits.{name}: expected > 0 or None, found {value!r}")
-
-    def to_json(self) -> JsonObject:
-        """Return the limits that are set."""
-        body: dict[str, Json] = {}
-        if self.iterations is not None:
-            body["iterations"] = self.iterations
-        if self.seconds is not None:
-            body["seconds"] = float(self.seconds)
-        if self.tokens is not None:
-            body["tokens"] = self.tokens
-        return body
-
-    @classmethod
-    def from_json(cls, body: Json) -> Limits:
-        """
-        Return the limits that `to_json` wrote.
-
-        Raises:
-            StoreCorrupt: They aren't limits.
-        """
-        fields = Fields(body, "limits")
-        try:
-            limits = cls(
-                iterations=fields.maybe_whole("iterations"),
-                seconds=fields.maybe_number("seconds"),
-                tokens=fields.maybe_whole("tokens"),
-            )
-        except InvalidInput as error:
-            raise StoreCorrupt(str(error)) from error
-        fields.done()
-        return limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,19 +71,20 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Value):
     """
     What every turn of a session goes by until it's configured anew.
 
     Attributes:
         model: "<scheme>:<name>", or the name of the model object in use.
         instructions: The application's part of the prompt.
+        retry: Belongs to the process; it isn't stored.
     """
 
     model: str = ""
     instructions: str = ""
     limits: Limits = field(default_factory=Limits)
-    retry: Retry = field(default_factory=Retry)
+    retry: Retry = field(default_factory=Retry, compare=False)
 
     def with_overrides(
         self,
@@ -130,27 +100,6 @@ class Policy:
             instructions=self.instructions if instructions is None else instructions,
             limits=self.limits if limits is None else limits,
         )
-
-    def to_json(self) -> JsonObject:
-        """Return what outlives the process; retries belong to the process."""
-        return {
-            "model": self.model,
-            "instructions": self.instructions,
-            "limits": self.limits.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, body: Json, *, retry: Retry) -> Policy:
-        """Return the policy that `to_json` wrote, with this process' *retry*."""
-        fields = Fields(body, "policy")
-        policy = cls(
-            model=fields.text("model"),
-            instructions=fields.text("instructions"),
-            limits=Limits.from_json(fields.mapping("limits")),
-            retry=retry,
-        )
-        fields.done()
-        return policy
 
 
 GRACE: Final = 5.0

@@ -7,18 +7,15 @@ is a part of `output`, so that `total` counts each token once.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from .errors import InvalidInput, StoreCorrupt
-from .json import Fields, Json, JsonObject
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from .errors import InvalidInput
+from .json import Json, JsonObject, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Value):
     """
     Tokens, by kind; each a whole number of at least zero.
 
@@ -66,36 +63,12 @@ class Usage:
             reasoning=self.reasoning + other.reasoning,
         )
 
-    def to_json(self) -> JsonObject:
-        """Return the kinds that aren't zero."""
-        body: dict[str, Json] = {}
-        for name in _BUCKETS:
-            if count := getattr(self, name):
-                body[name] = count
-        return body
-
-    @classmethod
-    def from_json(cls, body: Json) -> Usage:
-        """
-        Return the usage that `to_json` wrote.
-
-        Raises:
-            StoreCorrupt: It isn't one.
-        """
-        fields = Fields(body, "usage")
-        try:
-            usage = cls(**{name: fields.whole(name, 0) for name in _BUCKETS})
-        except InvalidInput as error:
-            raise StoreCorrupt(str(error)) from error
-        fields.done()
-        return usage
-
 
 _BUCKETS = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsageRow:
+class UsageRow(Value, title="usage row"):
     """
     One row of a session's ledger: who spent what, on which model.
 
@@ -114,36 +87,6 @@ class UsageRow:
     model: str
     usage: Usage
     estimated: bool = False
-
-    def to_json(self) -> JsonObject:
-        """Return the row as it's stored."""
-        body: dict[str, Json] = {
-            "id": self.id,
-            "turn": self.turn,
-            "session": self.session,
-            "source": self.source,
-            "model": self.model,
-            "usage": self.usage.to_json(),
-        }
-        if self.estimated:
-            body["estimated"] = True
-        return body
-
-    @classmethod
-    def from_json(cls, body: Json) -> UsageRow:
-        """Return the row that `to_json` wrote."""
-        fields = Fields(body, "usage row")
-        row = cls(
-            id=fields.text("id"),
-            turn=fields.text("turn"),
-            session=fields.text("session"),
-            source=fields.text("source"),
-            model=fields.text("model"),
-            usage=Usage.from_json(fields.mapping("usage")),
-            estimated=fields.flag("estimated", False),
-        )
-        fields.done()
-        return row
 
 
 class Ledger:

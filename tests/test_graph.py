@@ -94,7 +94,7 @@ def test_a_message_that_no_provider_takes_is_not_loaded() -> None:
     """
     body = Message(role="user", parts=asks("1").parts).to_json()
 
-    with pytest.raises(StoreCorrupt, match="node 't:0': a user message can't hold"):
+    with pytest.raises(StoreCorrupt, match="node 't:0': message: a user message can't hold"):
         read_node("t:0", None, "message", body)
 
 

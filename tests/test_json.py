@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lash_sdk.errors import InvalidInput, StoreCorrupt
-from lash_sdk.json import DEPTH, DIGITS, Fields, Json, check, decode, digest, encode
+from lash_sdk.json import DEPTH, DIGITS, Json, check, decode, digest, encode
 
 # every character there is, lone surrogates and NUL among them
 CHARACTERS = st.characters(exclude_categories=())
@@ -32,9 +32,7 @@ ATOMS = (
 )
 VALUES: st.SearchStrategy[Json] = st.recursive(
     ATOMS,
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
     max_leaves=12,
 )
 
@@ -79,9 +77,7 @@ def test_there_is_one_form_per_value(value: Json) -> None:
 
 
 @given(st.dictionaries(TEXTS, ATOMS, max_size=6), st.randoms())
-def test_the_order_of_keys_does_not_matter(
-    body: dict[str, Json], random: Random
-) -> None:
+def test_the_order_of_keys_does_not_matter(body: dict[str, Json], random: Random) -> None:
     """
     Two processes may build one object in two orders.
     """
@@ -254,9 +250,7 @@ def test_a_pair_of_surrogates_is_the_character_it_stands_for() -> None:
     assert "😀" == decode(encode(torn))
 
 
-@pytest.mark.parametrize(
-    "body", [{"\ud83d\ude00": 1, "\uffff": 2}, {"\ud83d\ude00": 1, "😀": 2}]
-)
+@pytest.mark.parametrize("body", [{"\ud83d\ude00": 1, "\uffff": 2}, {"\ud83d\ude00": 1, "😀": 2}])
 def test_what_could_not_be_read_back_is_not_written(body: dict[str, Json]) -> None:
     """
     Joined, such keys sort elsewhere or fall together: `decode` would refuse them.
@@ -286,128 +280,6 @@ def test_the_digest_is_sha256() -> None:
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
     assert empty == digest(b"")
-
-
-# --- reading stored objects field by field ---------------------------------------
-
-
-READS = {
-    "text": lambda f: f.text("x"),
-    "whole": lambda f: f.whole("x"),
-    "number": lambda f: f.number("x"),
-    "flag": lambda f: f.flag("x"),
-    "list": lambda f: f.list("x"),
-    "mapping": lambda f: f.mapping("x"),
-    "value": lambda f: f.value("x"),
-    "one_of": lambda f: f.one_of("x", frozenset("ab")),
-}
-FITTING: dict[str, tuple[Json, ...]] = {
-    "text": ("", "a"),
-    "whole": (0, -1, 10**40),
-    "number": (0, 1.5),
-    "flag": (True, False),
-    "list": ([], [1]),
-    "mapping": ({}, {"a": 1}),
-    "value": (None, 1, "a"),
-    "one_of": ("a", "b"),
-}
-SAMPLES: tuple[Json, ...] = (None, True, 0, 1.5, "c", [], {}, 10**400)
-
-
-@pytest.mark.parametrize("kind", READS)
-def test_a_field_that_fits_is_returned(kind: str) -> None:
-    """
-    Strict is not deaf.
-    """
-    for fitting in FITTING[kind]:
-        assert fitting == READS[kind](Fields({"x": fitting}, "body"))
-
-
-@pytest.mark.parametrize("kind", READS)
-def test_a_missing_field_is_named(kind: str) -> None:
-    """
-    A default where nobody asked for one would hide a damaged row.
-    """
-    with pytest.raises(StoreCorrupt, match=r"^body\.x: missing"):
-        READS[kind](Fields({}, "body"))
-
-
-@pytest.mark.parametrize("kind", READS)
-def test_a_field_of_another_type_is_named(kind: str) -> None:
-    """
-    A bool is no integer, null is no value left out, and 10**400 is no float.
-    """
-    types = {type(fitting) for fitting in FITTING[kind]}
-    wrong = [sample for sample in SAMPLES if type(sample) not in types]
-    wrong += [10**400] if kind == "number" else []
-
-    for sample in wrong if kind != "value" else []:
-        with pytest.raises(StoreCorrupt, match=r"^body\.x: expected .*, found "):
-            READS[kind](Fields({"x": sample}, "body"))
-
-
-def test_a_default_stands_in_for_a_missing_field_only() -> None:
-    """
-    Null is something else than nothing: nobody wrote it.
-    """
-    empty, null = Fields({}, "body"), Fields({"x": None}, "body")
-
-    assert ("a", 1, 1.5, True) == (
-        empty.text("x", "a"),
-        empty.whole("x", 1),
-        empty.number("x", 1.5),
-        empty.flag("x", True),
-    )
-    assert (None, None, None, None) == (
-        empty.maybe_text("x"),
-        empty.maybe_whole("x"),
-        empty.maybe_number("x"),
-        empty.any("x"),
-    )
-    for read in (
-        lambda: null.text("x", "a"),
-        lambda: null.whole("x", 1),
-        lambda: null.number("x", 1.5),
-        lambda: null.flag("x", True),
-        lambda: null.maybe_text("x"),
-        lambda: null.maybe_whole("x"),
-        lambda: null.maybe_number("x"),
-    ):
-        with pytest.raises(StoreCorrupt, match="found None"):
-            read()
-
-
-def test_an_optional_field_is_read_if_it_is_there() -> None:
-    """
-    The other half of the rule above.
-    """
-    fields = Fields({"a": "t", "b": 1, "c": 2}, "body")
-
-    assert ("t", 1, 2.0) == (
-        fields.maybe_text("a"),
-        fields.maybe_whole("b"),
-        fields.maybe_number("c"),
-    )
-
-
-def test_a_field_that_nobody_asked_for_is_named() -> None:
-    """
-    It was written by a later version: dropping it would lose it.
-    """
-    fields = Fields({"x": 1, "later": 2}, "body")
-    fields.whole("x")
-
-    with pytest.raises(StoreCorrupt, match=r"body: unknown fields \['later'\]"):
-        fields.done()
-
-
-@pytest.mark.parametrize("body", [None, 1, "a", [], True])
-def test_what_is_no_object_has_no_fields(body: Json) -> None:
-    """
-    The first thing a decoder finds out.
-    """
-    with pytest.raises(StoreCorrupt, match="body: expected an object, found"):
-        Fields(body, "body")
 
 
 def test_a_long_value_is_cut_in_the_message() -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from ..commits import Component
 from ..errors import InvalidInput, PluginConflict, PluginFault
-from ..json import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -149,12 +148,9 @@ class Toolbox:
 
     def restore(self, value: Json) -> None:
         """Take back the overrides that were saved, at generation 1."""
-        fields = Fields(value if value is not None else {}, "tools")
-        names = list(value) if isinstance(value, dict) else []
         overrides: dict[str, Visibility] = {}
-        for name in names:
-            hidden = fields.one_of(name, frozenset(("hidden", "shown"))) == "hidden"
-            overrides[name] = "hidden" if hidden else "shown"
+        for name, word in value.items() if isinstance(value, dict) else ():
+            overrides[name] = "hidden" if word == "hidden" else "shown"
         self.state = ToolState(overrides=overrides)
         self._show()
 

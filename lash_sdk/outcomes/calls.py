@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, TypeAlias, get_args
 
-from ..errors import StoreCorrupt
-from ..json import Fields, Json, JsonObject
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from ..json import Json, Value, read
 
 # --- what a tool may ask of its turn, with a success ---------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handoff:
+class Handoff(Value, title="control", tagged=True):
     """End the turn; the session named here carries on."""
 
     kind: ClassVar[str] = "handoff"
@@ -23,7 +19,7 @@ class Handoff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finish:
+class Finish(Value, title="control", tagged=True):
     """End the turn well, with this value."""
 
     kind: ClassVar[str] = "finish"
@@ -31,7 +27,7 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fail:
+class Fail(Value, title="control", tagged=True):
     """End the turn as failed, with this value."""
 
     kind: ClassVar[str] = "fail"
@@ -56,7 +52,7 @@ Source: TypeAlias = Literal["runtime", "tool", "plugin", "policy", "cancellation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Success:
+class Success(Value, title="outcome", tagged=True):
     """
     The tool returned.
 
@@ -69,21 +65,9 @@ class Success:
     value: Json
     control: Control | None = None
 
-    def to_json(self) -> JsonObject:
-        """Return the outcome as it's stored."""
-        body: dict[str, Json] = {"kind": "success", "value": self.value}
-        if self.control is not None:
-            control: dict[str, Json] = {"kind": self.control.kind}
-            if isinstance(self.control, Handoff):
-                control["session"] = self.control.session
-            else:
-                control["value"] = self.control.value
-            body["control"] = control
-        return body
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Value, title="outcome", tagged=True):
     """
     The call failed; the model is told and the turn goes on.
 
@@ -111,42 +95,21 @@ class Failure:
         """Return the failure as the last one of *attempts*."""
         return replace(self, retry="exhausted", attempts=attempts)
 
-    def to_json(self) -> JsonObject:
-        """Return the outcome as it's stored."""
-        body: dict[str, Json] = {
-            "kind": "failure",
-            "reason": self.reason,
-            "code": self.code,
-            "message": self.message,
-            "source": self.source,
-            "retry": self.retry,
-            "attempts": self.attempts,
-        }
-        if self.after is not None:
-            body["after"] = float(self.after)
-        if self.raw is not None:
-            body["raw"] = self.raw
-        return body
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cancelled:
+class Cancelled(Value, title="outcome", tagged=True):
     """The call was given up before it returned; it may have had effects."""
 
     kind: ClassVar[str] = "cancelled"
     message: str = "cancelled"
     source: Source = "cancellation"
 
-    def to_json(self) -> JsonObject:
-        """Return the outcome as it's stored."""
-        return {"kind": "cancelled", "message": self.message, "source": self.source}
-
 
 ToolOutcome: TypeAlias = Success | Failure | Cancelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolRecord:
+class ToolRecord(Value, title="tool record", tagged=True):
     """
     One call as it really went.
 
@@ -166,34 +129,6 @@ class ToolRecord:
     seconds: float = 0.0
     decided: str | None = None
 
-    def to_json(self) -> JsonObject:
-        """Return the record as it's stored."""
-        body: dict[str, Json] = {
-            "call": self.call,
-            "name": self.name,
-            "arguments": self.arguments,
-            "outcome": self.outcome.to_json(),
-            "seconds": float(self.seconds),
-        }
-        if self.decided is not None:
-            body["decided"] = self.decided
-        return body
-
-    @classmethod
-    def from_json(cls, body: Json) -> ToolRecord:
-        """Return the record that `to_json` wrote."""
-        fields = Fields(body, "tool record")
-        record = cls(
-            call=fields.text("call"),
-            name=fields.text("name"),
-            arguments=fields.value("arguments"),
-            outcome=outcome_from_json(fields.mapping("outcome")),
-            seconds=fields.number("seconds"),
-            decided=fields.maybe_text("decided"),
-        )
-        fields.done()
-        return record
-
 
 def outcome_from_json(body: Json) -> ToolOutcome:
     """
@@ -202,52 +137,4 @@ def outcome_from_json(body: Json) -> ToolOutcome:
     Raises:
         StoreCorrupt: It isn't one.
     """
-    fields = Fields(body, "outcome")
-    outcome = _OUTCOMES[fields.one_of("kind", frozenset(_OUTCOMES))](fields)
-    fields.done()
-    return outcome
-
-
-def _read_success(fields: Fields) -> Success:
-    value = fields.value("value")
-    if fields.any("control") is None:
-        return Success(value=value)
-    inner = Fields(fields.any("control"), "control")
-    control: Control
-    match inner.text("kind"):
-        case "handoff":
-            control = Handoff(session=inner.text("session"))
-        case "finish":
-            control = Finish(value=inner.value("value"))
-        case "fail":
-            control = Fail(value=inner.value("value"))
-        case other:
-            raise StoreCorrupt(f"unknown control: {other!r}")
-    inner.done()
-    return Success(value=value, control=control)
-
-
-def _read_failure(fields: Fields) -> Failure:
-    return Failure(
-        reason=fields.one_of("reason", _CLASSES),  # type: ignore[arg-type]
-        code=fields.text("code"),
-        message=fields.text("message"),
-        source=fields.one_of("source", _SOURCES),  # type: ignore[arg-type]
-        retry=fields.one_of("retry", _RETRIES),  # type: ignore[arg-type]
-        after=fields.maybe_number("after"),
-        attempts=fields.whole("attempts"),
-        raw=fields.any("raw"),
-    )
-
-
-_CLASSES: Final = frozenset(get_args(FailureClass))
-_SOURCES: Final = frozenset(get_args(Source))
-_RETRIES: Final = frozenset(("never", "safe", "exhausted"))
-_OUTCOMES: Final[dict[str, Callable[[Fields], ToolOutcome]]] = {
-    "success": _read_success,
-    "failure": _read_failure,
-    "cancelled": lambda f: Cancelled(
-        message=f.text("message"),
-        source=f.one_of("source", _SOURCES),  # type: ignore[arg-type]
-    ),
-}
+    return read(get_args(ToolOutcome), body, "outcome")  # type: ignore[no-any-return]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, TypeAlias, get_args
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, TypeAlias, get_args
 
-from ..errors import StoreCorrupt
-from ..json import Fields, Json, JsonObject
+from ..json import Json, JsonObject, Value, read
 
 StopReason: TypeAlias = Literal[
     "cancelled",
@@ -25,7 +24,7 @@ StopReason: TypeAlias = Literal[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(Value, title="turn outcome", tagged=True):
     """
     The model answered, or a tool finished the turn.
 
@@ -42,7 +41,7 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HandedOff:
+class HandedOff(Value, title="turn outcome", tagged=True):
     """Another session carries on."""
 
     kind: ClassVar[str] = "handed_off"
@@ -51,7 +50,7 @@ class HandedOff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
+class Stopped(Value, title="turn outcome", tagged=True):
     """
     The turn ended without an answer.
 
@@ -70,11 +69,10 @@ class Stopped:
 
 
 TurnOutcome: TypeAlias = Finished | HandedOff | Stopped
-_REASONS: Final = frozenset(get_args(StopReason))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Issue:
+class Issue(Value):
     """
     Something that went wrong in a turn, whether or not it ended the turn.
 
@@ -88,72 +86,24 @@ class Issue:
     message: str
     raw: str = ""
 
-    def to_json(self) -> JsonObject:
-        """Return the issue as it's stored."""
-        body: dict[str, Json] = {"kind": self.kind, "code": self.code}
-        body["message"] = self.message
-        if self.raw:
-            body["raw"] = self.raw
-        return body
-
-    @classmethod
-    def from_json(cls, body: Json) -> Issue:
-        """Return the issue that `to_json` wrote."""
-        fields = Fields(body, "issue")
-        issue = cls(
-            kind=fields.text("kind"),
-            code=fields.text("code"),
-            message=fields.text("message"),
-            raw=fields.text("raw", ""),
-        )
-        fields.done()
-        return issue
-
 
 def turn_outcome_to_json(outcome: TurnOutcome) -> JsonObject:
     """Return *outcome* as it's stored."""
-    body: dict[str, Json] = {"kind": outcome.kind}
-    for name in outcome.__slots__:
-        value: Json = getattr(outcome, name)
-        if value is not None and (value != "" or name == "value"):
-            body[name] = value
-    return body
+    return outcome.to_json()
 
 
 def turn_outcome_from_json(body: Json) -> TurnOutcome:
     """
-    Return the outcome that `turn_outcome_to_json` wrote.
+    Return the outcome that its `to_json` wrote.
 
     Raises:
         StoreCorrupt: It isn't one.
     """
-    fields = Fields(body, "turn outcome")
-    outcome: TurnOutcome
-    match fields.text("kind"):
-        case "finished":
-            outcome = Finished(
-                text=fields.text("text", ""),
-                value=fields.any("value"),
-                tool=fields.maybe_text("tool"),
-            )
-        case "handed_off":
-            outcome = HandedOff(session=fields.text("session"), tool=fields.maybe_text("tool"))
-        case "stopped":
-            outcome = Stopped(
-                reason=fields.one_of("reason", _REASONS),  # type: ignore[arg-type]
-                code=fields.text("code", ""),
-                message=fields.text("message", ""),
-                value=fields.any("value"),
-                tool=fields.maybe_text("tool"),
-            )
-        case other:
-            raise StoreCorrupt(f"unknown turn outcome: {other!r}")
-    fields.done()
-    return outcome
+    return read(get_args(TurnOutcome), body, "turn outcome")  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(Value):
     """
     The last node of a turn: how it ended, and what went wrong on the way.
 
@@ -164,23 +114,8 @@ class Ending:
     outcome: TurnOutcome
     issues: tuple[Issue, ...] = ()
 
-    def to_json(self) -> JsonObject:
-        """Return the ending as it's stored."""
-        outcome = dict(turn_outcome_to_json(self.outcome))
-        if isinstance(self.outcome, Finished):
-            outcome.pop("text", None)
-        body: dict[str, Json] = {"outcome": outcome}
-        if self.issues:
-            body["issues"] = [issue.to_json() for issue in self.issues]
-        return body
-
     @classmethod
-    def from_json(cls, body: Json) -> Ending:
-        """Return the ending that `to_json` wrote."""
-        fields = Fields(body, "ending")
-        ending = cls(
-            outcome=turn_outcome_from_json(fields.mapping("outcome")),
-            issues=tuple([Issue.from_json(issue) for issue in fields.list("issues")]),
-        )
-        fields.done()
-        return ending
+    def of(cls, outcome: TurnOutcome, issues: tuple[Issue, ...]) -> Ending:
+        """Return the ending of a turn, without its text."""
+        kept = replace(outcome, text="") if isinstance(outcome, Finished) else outcome
+        return cls(outcome=kept, issues=issues)

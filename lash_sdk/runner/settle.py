@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ..commits import Commit, Component, PluginRow, Receipt
@@ -12,7 +12,7 @@ from ..contexts import CommitContext, TurnContext
 from ..errors import InvalidInput, PluginFault
 from ..events import CommitAccepted
 from ..graph import chain
-from ..json import check
+from ..json import Json, Value, check
 from ..messages import blobs
 from ..outcomes import Ending, Stopped
 from ..plugins.state import save, states
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 
 ROLES: Final = frozenset(("lifecycle", "trace"))
 PROTOCOL: Final = "protocol"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolState(Value, title="protocol"):
+    """The component that a protocol's state is saved as."""
+
+    name: str
+    state: Json
 
 
 class Settling:
@@ -92,7 +100,7 @@ class Settling:
     def _build(self, messages: tuple[Message, ...]) -> Commit:
         live, turn = self._live, self._turn
         assert turn.outcome is not None  # noqa: S101 - it's settling
-        ending = Ending(outcome=turn.outcome, issues=turn.issues)
+        ending = Ending.of(turn.outcome, turn.issues)
         values = (*turn.values, *messages, ending)
         nodes = chain(turn.id, live.graph.leaf, values)
         components = save(live.instances, live.saved) if live.instances else []
@@ -101,7 +109,7 @@ class Settling:
                 Component(
                     name=PROTOCOL,
                     version=live.protocol.version,
-                    value={"name": live.protocol.name, "state": turn.state},
+                    value=ProtocolState(name=live.protocol.name, state=turn.state).to_json(),
                 )
             )
         found = {blob.sha256: blob for blob in blobs(turn.messages)}

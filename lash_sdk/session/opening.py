@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..commits import Stored
 from ..dispatch.toolbox import COMPONENT as TOOLS
 from ..errors import PluginConflict, Unavailable
 from ..graph import Graph, History
-from ..json import Fields, decode
+from ..json import decode
 from ..messages import Message
 from ..plugins.state import PREFIX, restore, states
 from ..policy import Policy
 from ..runner.prepare import sync_tools
-from ..runner.settle import PROTOCOL
+from ..runner.settle import PROTOCOL, ProtocolState
 from ..usage import Ledger
 
 if TYPE_CHECKING:
@@ -83,10 +84,8 @@ async def load(live: Live, head: Head | None) -> None:
 
 async def component(live: Live, ref: str) -> tuple[int, Json]:
     """Return a component of the head: its version and its value."""
-    fields = Fields(decode(await live.store.blob(ref)), "component")
-    version, value = fields.whole("version"), fields.any("value")
-    fields.done()
-    return version, value
+    stored = Stored.from_json(decode(await live.store.blob(ref)))
+    return stored.version, stored.value
 
 
 def _supply(live: Live) -> None:
@@ -113,17 +112,15 @@ def _only(live: Live, hook: str) -> Any:
 
 
 def _restore_protocol(live: Live, value: Json) -> None:
-    fields = Fields(value, "protocol")
-    name, state = fields.text("name"), fields.any("state")
-    fields.done()
-    if name != live.protocol.name:
+    saved = ProtocolState.from_json(value)
+    if saved.name != live.protocol.name:
         why = f"session {live.id!r} was made with it; now it's {live.protocol.name!r}"
-        raise Unavailable(f"protocol {name!r}", why=why)
-    live.protocol_state = state
+        raise Unavailable(f"protocol {saved.name!r}", why=why)
+    live.protocol_state = saved.state
 
 
 def _restore_policy(live: Live, value: Json, keep: frozenset[str]) -> None:
-    kept = Policy.from_json(value, retry=live.policy.retry)
+    kept = Policy.from_json(value)
     live.policy = live.policy.with_overrides(
         model=None if "model" in keep else kept.model or None,
         instructions=None if "instructions" in keep else kept.instructions,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import ContextOverflow, InvalidInput, LashError, ModelError
-from ..json import Fields, Json, encode
+from ..json import Json, JsonObject, Value, encode
 from ..messages import Reasoning, Text, ToolCall
 from ..ports import Chunk, ModelAnswer, ModelRequest
 from ..usage import Usage
@@ -182,35 +182,43 @@ def load_script(path: str | Path) -> ScriptedModel:
     return ScriptedModel(script, name=f"scripted:{Path(path).name}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call(Value, title="call"):
+    name: str
+    arguments: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Error(Value, title="error"):
+    message: str
+    code: str = ""
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line(Value, title="entry"):
+    text: str = ""
+    reasoning: str = ""
+    calls: tuple[_Call, ...] = ()
+    usage: Usage | None = None
+    finish: str = ""
+    delay: float = 0.0
+    error: _Error | None = None
+
+
 def _entry(body: Any) -> Reply:
     if isinstance(body, str):
         return reply(body)
-    fields = Fields(body, "entry")
-    if problem := fields.mapping("error"):
-        inner = Fields(problem, "error")
-        said = failure(
-            inner.text("message"),
-            code=inner.text("code", "provider_error"),
-            retryable=inner.flag("retryable", False),
-            partial=fields.text("text", ""),
-        )
-        inner.done()
-        fields.done()
-        return said
-    calls = []
-    for each in fields.list("calls"):
-        inner = Fields(each, "call")
-        calls.append(call(inner.text("name"), **inner.mapping("arguments")))
-        inner.done()
-    finish = fields.maybe_text("finish")
-    usage = fields.mapping("usage")
-    said = reply(
-        fields.text("text", ""),
-        calls=calls,
-        reasoning=fields.text("reasoning", ""),
-        usage=Usage.from_json(usage) if usage else USAGE,
-        finish=finish,  # type: ignore[arg-type]
-        delay=fields.number("delay", 0.0),
+    line = _Line.from_json(body)
+    if line.error is not None:
+        code = line.error.code or "provider_error"
+        retryable = line.error.retryable
+        return failure(line.error.message, code=code, retryable=retryable, partial=line.text)
+    return reply(
+        line.text,
+        calls=[call(each.name, **each.arguments) for each in line.calls],
+        reasoning=line.reasoning,
+        usage=line.usage or USAGE,
+        finish=line.finish or None,  # type: ignore[arg-type]
+        delay=line.delay,
     )
-    fields.done()
-    return said

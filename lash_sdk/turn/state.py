@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
-from ..errors import StoreCorrupt
-from ..json import Fields, Json, JsonObject
+from ..effects import Checkpoint
+from ..json import Json, JsonObject, Value
 from ..messages import Message
-from ..outcomes import (
-    Finished,
-    Issue,
-    ToolRecord,
-    TurnOutcome,
-    turn_outcome_from_json,
-    turn_outcome_to_json,
-)
+from ..outcomes import Finished, Issue, ToolRecord, TurnOutcome
 from ..policy import Limits
 from ..usage import Usage, UsageRow
-
-if TYPE_CHECKING:
-    from ..effects import Checkpoint
 
 
 class Phase(Enum):
@@ -36,8 +26,8 @@ class Phase(Enum):
     DONE = "done"
 
 
-@dataclass(frozen=True, kw_only=True)  # no slots: see `_with`
-class Turn:
+@dataclass(frozen=True, kw_only=True)  # no slots: see `changed`
+class Turn(Value):
     """
     One turn, between two events.
 
@@ -47,9 +37,10 @@ class Turn:
         id: The operation id of its commit.
         step: Events taken in; the number in the next effect's key.
         values: What becomes nodes: messages and tool records, in order.
-        messages: The messages among them.
+        messages: The messages among them; not stored.
         iteration: Model calls answered so far.
         rows: What the model calls cost, for the ledger.
+        usage: Their sum; not stored.
         state: The protocol's.
         checkpoint: The one it stands at, while checking.
         pending: What it will have ended with, if nothing comes in between.
@@ -64,9 +55,9 @@ class Turn:
     phase: Phase = Phase.READY
     step: int = 0
     values: tuple[Message | ToolRecord, ...] = ()
-    messages: tuple[Message, ...] = ()
+    messages: tuple[Message, ...] = field(default=(), compare=False)
     iteration: int = 0
-    usage: Usage = Usage()  # noqa: RUF009 - a frozen value
+    usage: Usage = field(default=Usage(), compare=False)
     rows: tuple[UsageRow, ...] = ()
     issues: tuple[Issue, ...] = ()
     state: Json = None
@@ -87,6 +78,14 @@ class Turn:
         """Its tool calls so far, in order."""
         return tuple([value for value in self.values if isinstance(value, ToolRecord)])
 
+    def check(self) -> Turn:
+        """Return the turn with what follows from its values and rows."""
+        return changed(
+            self,
+            messages=tuple([value for value in self.values if isinstance(value, Message)]),
+            usage=sum([row.usage for row in self.rows], Usage()),
+        )
+
 
 def changed(turn: Turn, **changes: Any) -> Turn:
     """Return *turn* changed: what `replace` does, at a tenth of its cost."""
@@ -97,33 +96,7 @@ def changed(turn: Turn, **changes: Any) -> Turn:
 
 def turn_to_json(turn: Turn) -> JsonObject:
     """Return *turn* as JSON, whatever its phase."""
-    values: list[Json] = [
-        {"message": value.to_json()} if isinstance(value, Message) else {"tool": value.to_json()}
-        for value in turn.values
-    ]
-    body: dict[str, Json] = {
-        "id": turn.id,
-        "session": turn.session,
-        "limits": turn.limits.to_json(),
-        "phase": turn.phase.value,
-        "step": turn.step,
-        "values": values,
-        "iteration": turn.iteration,
-        "rows": [row.to_json() for row in turn.rows],
-        "issues": [issue.to_json() for issue in turn.issues],
-        "state": turn.state,
-        "grace": turn.grace,
-        "corrections": turn.corrections,
-    }
-    if turn.checkpoint is not None:
-        body["checkpoint"] = turn.checkpoint
-    if turn.pending is not None:
-        body["pending"] = turn_outcome_to_json(turn.pending)
-    if turn.outcome is not None:
-        body["outcome"] = turn_outcome_to_json(turn.outcome)
-    if turn.revision is not None:
-        body["revision"] = turn.revision
-    return body
+    return turn.to_json()
 
 
 def turn_from_json(body: Json) -> Turn:
@@ -133,58 +106,4 @@ def turn_from_json(body: Json) -> Turn:
     Raises:
         StoreCorrupt: It isn't one.
     """
-    fields = Fields(body, "turn")
-    values = tuple([_value(value) for value in fields.list("values")])
-    rows = tuple([UsageRow.from_json(row) for row in fields.list("rows")])
-    at = fields.any("checkpoint")
-    pending = fields.any("pending")
-    ended = fields.any("outcome")
-    turn = Turn(
-        id=fields.text("id"),
-        session=fields.text("session"),
-        limits=Limits.from_json(fields.mapping("limits")),
-        phase=Phase(fields.one_of("phase", frozenset(p.value for p in Phase))),
-        step=fields.whole("step"),
-        values=values,
-        messages=tuple([value for value in values if isinstance(value, Message)]),
-        iteration=fields.whole("iteration"),
-        usage=sum([row.usage for row in rows], Usage()),
-        rows=rows,
-        issues=tuple([Issue.from_json(issue) for issue in fields.list("issues")]),
-        state=fields.value("state"),
-        checkpoint=None if at is None else _checkpoint(fields),
-        pending=None if pending is None else _finished(pending),
-        grace=fields.flag("grace"),
-        corrections=fields.whole("corrections"),
-        outcome=None if ended is None else turn_outcome_from_json(ended),
-        revision=fields.maybe_whole("revision"),
-    )
-    fields.done()
-    return turn
-
-
-def _value(body: Json) -> Message | ToolRecord:
-    fields = Fields(body, "value")
-    message = fields.any("message")
-    value: Message | ToolRecord
-    if message is not None:
-        value = Message.from_json(message)
-    else:
-        value = ToolRecord.from_json(fields.mapping("tool"))
-    fields.done()
-    return value
-
-
-def _checkpoint(fields: Fields) -> Checkpoint:
-    name = fields.one_of("checkpoint", _CHECKPOINTS)
-    return "after_work" if name == "after_work" else "before_completion"
-
-
-def _finished(body: Json) -> Finished:
-    outcome = turn_outcome_from_json(body)
-    if not isinstance(outcome, Finished):
-        raise StoreCorrupt(f"turn.pending: expected finished, found {outcome.kind}")
-    return outcome
-
-
-_CHECKPOINTS: Final = frozenset(("after_work", "before_completion"))
+    return Turn.from_json(body)

@@ -1,0 +1,17 @@
+"""JSON: its one canonical form, and values that are stored in it."""
+
+from .canonical import DEPTH, DIGITS, Json, JsonObject, check, decode, digest, encode
+from .values import Value, read
+
+__all__ = [
+    "DEPTH",
+    "DIGITS",
+    "Json",
+    "JsonObject",
+    "Value",
+    "check",
+    "decode",
+    "digest",
+    "encode",
+    "read",
+]
