@@ -9,27 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol, overload
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, overload
 
 from .errors import InvalidHistory, StoreCorrupt
 from .json import Json, encode
 from .messages import Message
+from .outcomes import Ending, ToolRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-
-class Value(Protocol):
-    """What a node can hold: anything that says itself in JSON."""
-
-    @property
-    def kind(self) -> str:
-        """The word that its nodes carry."""
-        ...
-
-    def to_json(self) -> Json:
-        """Return it as it's stored."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +51,9 @@ class Note:
         return {"plugin": self.plugin, "type": self.type, "body": self.body}
 
 
+Content: TypeAlias = Message | ToolRecord | Ending | Note | Raw
+"""What a node can hold."""
+
 MESSAGE: Final = "message"
 
 
@@ -79,7 +70,7 @@ class Node:
 
     id: str
     parent: str | None
-    value: Message | Value
+    value: Content
     _data: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
@@ -110,7 +101,7 @@ def read_node(id: str, parent: str | None, kind: str, body: Json) -> Node:
         raise StoreCorrupt(f"node {id!r}: {error}") from error
 
 
-def chain(turn: str, parent: str | None, values: Iterable[Message | Value]) -> tuple[Node, ...]:
+def chain(turn: str, parent: str | None, values: Iterable[Content]) -> tuple[Node, ...]:
     """Return *values* as nodes of *turn*, each the parent of the next."""
     nodes = []
     for ordinal, value in enumerate(values):

@@ -18,16 +18,8 @@ from hypothesis import strategies as st
 
 from lash_sdk.commits import Commit, Component, PluginRow, chain_hash, part_hash
 from lash_sdk.errors import InvalidHistory
-from lash_sdk.graph import Note, Value, chain
-from lash_sdk.messages import (
-    Blob,
-    Image,
-    Message,
-    ToolCall,
-    ToolResult,
-    assistant,
-    user,
-)
+from lash_sdk.graph import Content, Note, chain
+from lash_sdk.messages import Blob, Image, Message, ToolCall, ToolResult, assistant, user
 from lash_sdk.outcomes import Success, ToolRecord
 from lash_sdk.usage import Usage, UsageRow
 
@@ -40,21 +32,10 @@ def full() -> Commit:
     asks = Message(role="assistant", parts=(ToolCall(id="c", name="add"),))
     results = Message(role="tool", parts=(ToolResult(call="c", name="add"),))
     record = ToolRecord(call="c", name="add", arguments={}, outcome=Success(value=3))
-    values: list[Message | Value] = [
-        user([PICTURE]),
-        asks,
-        record,
-        results,
-        assistant("3"),
-    ]
+    values: list[Content] = [user([PICTURE]), asks, record, results, assistant("3")]
     rows = [
         UsageRow(
-            id=f"t/{at}",
-            turn="t",
-            session="s",
-            source="turn",
-            model="m",
-            usage=Usage(input=at),
+            id=f"t/{at}", turn="t", session="s", source="turn", model="m", usage=Usage(input=at)
         )
         for at in (2, 4)
     ]
@@ -74,10 +55,7 @@ def full() -> Commit:
         usage=tuple(rows),
         consumed=("k1", "k2"),
         children=("child-1", "child-2"),
-        rows=(
-            PluginRow(plugin="p", name="a", body=1),
-            PluginRow(plugin="p", name="b", body=1),
-        ),
+        rows=(PluginRow(plugin="p", name="a", body=1), PluginRow(plugin="p", name="b", body=1)),
         turn="t",
     )
 
@@ -106,17 +84,13 @@ def changes() -> dict[str, Commit]:
         "value": replace(node, value=assistant("4")),
         "kind": replace(node, value=Note(plugin="p", type="t", body={})),
     }.items():
-        made[f"another {what} of a node"] = replace(
-            commit, nodes=(*commit.nodes[:-1], changed)
-        )
+        made[f"another {what} of a node"] = replace(commit, nodes=(*commit.nodes[:-1], changed))
     for what, other in {
         "name": replace(first, name="tools"),
         "version": replace(first, version=2),
         "value": replace(first, value={"model": "n"}),
     }.items():
-        made[f"another {what} of a component"] = replace(
-            commit, components=(other, second)
-        )
+        made[f"another {what} of a component"] = replace(commit, components=(other, second))
     for field, value in {
         "id": "t/9",
         "turn": "u",
@@ -127,14 +101,10 @@ def changes() -> dict[str, Commit]:
         "estimated": True,
     }.items():
         fresh = replace(row, **{field: value})  # type: ignore[arg-type]
-        made[f"another {field} of a usage row"] = replace(
-            commit, usage=(fresh, commit.usage[1])
-        )
+        made[f"another {field} of a usage row"] = replace(commit, usage=(fresh, commit.usage[1]))
     for field, value in {"plugin": "q", "name": "c", "body": 2}.items():
         own = replace(mine, **{field: value})  # type: ignore[arg-type]
-        made[f"another {field} of a plugin's row"] = replace(
-            commit, rows=(own, commit.rows[1])
-        )
+        made[f"another {field} of a plugin's row"] = replace(commit, rows=(own, commit.rows[1]))
     made["another blob"] = replace(commit, blobs=(PICTURE.blob, Image.of(b"3").blob))
     made["another inbox key"] = replace(commit, consumed=("k1", "k3"))
     made["another child"] = replace(commit, children=("child-1", "child-3"))
@@ -187,11 +157,7 @@ def test_when_and_where_it_is_written_is_no_part_of_it() -> None:
         ),
         (
             {"nodes": chain("a b", None, [user("x")])},
-            {
-                "nodes": (
-                    replace(chain("a", None, [user("x")])[0], id="a", parent="b:0"),
-                )
-            },
+            {"nodes": (replace(chain("a", None, [user("x")])[0], id="a", parent="b:0"),)},
         ),
         ({"consumed": ("a\nb",)}, {"consumed": ("a", "b")}),
         ({"consumed": ("a", "")}, {"consumed": ("", "a")}),
@@ -218,9 +184,7 @@ def test_an_operation_cannot_pass_for_a_part() -> None:
 
 
 @given(st.lists(st.tuples(st.text(), st.text(), st.binary()), max_size=4, unique=True))
-def test_parts_are_hashed_apart_and_in_order(
-    parts: list[tuple[str, str, bytes]],
-) -> None:
+def test_parts_are_hashed_apart_and_in_order(parts: list[tuple[str, str, bytes]]) -> None:
     """
     Whatever a part holds, it can't be taken for another.
     """
@@ -273,12 +237,7 @@ def test_a_body_has_one_hash_in_every_process() -> None:
     """
     printed = set()
     for seed, zone, locale in (("0", "UTC", "C"), ("1", "Asia/Tokyo", "C.UTF-8")):
-        environment = {
-            **os.environ,
-            "PYTHONHASHSEED": seed,
-            "TZ": zone,
-            "LC_ALL": locale,
-        }
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": locale}
         ran = subprocess.run(
             [sys.executable, "-c", SCRIPT],
             cwd=ROOT,
@@ -306,10 +265,7 @@ def test_the_hash_of_a_small_commit_never_changes() -> None:
         leaf="t1:1",
     )
 
-    assert (
-        "845d5d3d0d0a5db14649ea88cd1239b494dc7057618bc96b7e01a5c816e65fc0"
-        == small.hash("")
-    )
+    assert "845d5d3d0d0a5db14649ea88cd1239b494dc7057618bc96b7e01a5c816e65fc0" == small.hash("")
 
 
 def test_an_unpaired_history_is_not_committed() -> None:

@@ -20,6 +20,7 @@ from ..errors import (
     SessionClosed,
     Unavailable,
 )
+from ..hooks.plugin import Plugin
 from ..outcomes import Finished, Stopped
 from ..runner.drive import Drive, Options
 from ..turn import Turn
@@ -227,7 +228,7 @@ class Lane:
         """Give plugins back the state that's committed: the turn wasn't."""
         self.live.injections.clear()
         for instance, state in zip(self.live.instances, self.live.saved, strict=True):
-            if instance is not None and hasattr(instance, "state"):
+            if isinstance(instance, Plugin):
                 instance.state = state
 
     async def _refresh(self) -> None:

@@ -8,6 +8,7 @@ from ..commits import Stored
 from ..dispatch.toolbox import COMPONENT as TOOLS
 from ..errors import PluginConflict, Unavailable
 from ..graph import Graph, History
+from ..hooks.plugin import Plugin
 from ..json import decode
 from ..messages import Message
 from ..plugins.state import PREFIX, restore, states
@@ -40,10 +41,10 @@ async def open_live(live: Live, *, keep: frozenset[str]) -> None:
     await load(live, head)
     manifest = head.manifest if head else {}
     for instance in live.instances:
-        if instance is not None and hasattr(instance, "state"):
-            ref = manifest.get(PREFIX + instance.name)  # type: ignore[attr-defined]
+        if isinstance(instance, Plugin):
+            ref = manifest.get(PREFIX + instance.name)
             version, value = await component(live, ref) if ref else (None, None)
-            restore(instance, version, value)  # type: ignore[arg-type]
+            restore(instance, version, value)
     live.saved = states(live.instances)
     _supply(live)
     if ref := manifest.get(TOOLS):
