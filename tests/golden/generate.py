@@ -90,8 +90,6 @@ REASONED: Final = Message(
         Text(text="two"),
     ),
 )
-WRONG_ROLE: Final = Message(role="user", parts=(Text(text="I am the user"),))
-NAMELESS: Final = Message(role="assistant", parts=(ToolCall(id="c", name=""),))
 
 
 def one(about: str, *steps: Step, limits: Limits = NO_LIMITS, protocol: str = "standard") -> Script:
@@ -167,15 +165,6 @@ SCRIPTS: Final[Mapping[str, Script]] = {
         prepared(),
         said(""),
         *SETTLED,
-    ),
-    "answer-from-the-wrong-role": one(
-        "a model plugin that speaks for the user has given no answer",
-        *BEGUN,
-        answered(WRONG_ROLE),
-        *SETTLED,
-    ),
-    "call-without-a-name": one(
-        "a call that no provider would take back is no answer", *BEGUN, answered(NAMELESS), *SETTLED
     ),
     "model-fails": one("all attempts failed; what they cost is owed", *BEGUN, failed(), *SETTLED),
     "answer-was-cut": one(
