@@ -1,0 +1,124 @@
+"""
+Writes the pages of `docs/` that are made from the code: `make docs`.
+
+A page is a function that returns its text. `tests/test_docs_generated.py` fails while
+a page in the folder isn't what its function returns.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent))
+
+from lash_sdk.turn import TABLE, Phase  # noqa: E402 - the kernel beside this folder
+from lash_sdk.turn.machine import CORRECTIONS  # noqa: E402
+
+TURN: Final = """\
+<!-- Made by `make docs` from `lash_sdk.turn.TABLE`. Change docs/generate.py instead. -->
+
+# The turn machine
+
+A turn is a value. `lash_sdk.turn.advance(turn, event)` takes one event, something that has
+happened, and returns the turn after it and its effects, what it wants done. It looks at nothing
+else: no clock, no file, no chance. Whoever drives a turn performs the effects and feeds back what
+came of them; a turn that was stored in between goes on in another process as if nothing had been.
+
+## Phases
+
+```mermaid
+{diagram}
+```
+
+## What each phase takes
+
+{table}
+
+An event that isn't listed is a defect of whoever drives the turn: `ProtocolError`.
+
+## What each phase asks for
+
+| phase | effect | answered by |
+|---|---|---|
+| preparing | `Prepare`: prompt and tools, and `before_turn` the first time | `TurnPrepared`, or \
+`TurnAborted` the first time |
+| asking the model | `AskModel`, with all that the turn has added | `ModelAnswered`, `ModelFailed` |
+| calling tools | `CallTools`: the calls of the last answer | `ToolsFinished`: a record and a \
+result for each, in order |
+| at a checkpoint | `PassCheckpoint`: after work, or before completion | `CheckpointPassed`, \
+`CheckpointAborted` |
+| settling | `WriteCommit` | `CommitAccepted`, once the turn is durable |
+
+There is one effect at a time. Its key is `<turn id>/<step>`, where a step is an event taken in:
+the same on every replay, and never used again.
+
+## Rules that stand above the table
+
+- **Late is nothing.** An event that answers an effect carries its key. If the turn no longer
+  waits for that key, the event changes nothing, whatever it says.
+- **Completion wins.** `TurnStopped` comes from outside, at any time: cancelled, out of time, out
+  of budget. It ends the turn unless the commit was asked for already.
+- **Calls and results pair.** A batch is answered whole, or the event is refused. When a turn is
+  stopped while tools run, each open call gets a *cancelled* result and record.
+- **An answer is kept whole or not at all.** A failed, cut or cancelled one leaves no message; what
+  it cost is in the books all the same.
+- **The limit of model calls holds.** When the tools of the last call are done, the turn stops with
+  *max_turns*. Input that comes before completion, at the limit, earns one call more, in which the
+  model is told to answer now: once. An answer that doesn't fit the structure asked for is sent back
+  at most {corrections} times, within the limit.
+- **A turn has one outcome.** It is known when the turn settles and never changes; *done* comes
+  after the commit, or, for a turn that a plugin refused before it began, instead of one.
+"""
+
+
+def turn_page() -> str:
+    """Return the page on the turn machine."""
+    return TURN.format(
+        diagram="\n".join(diagram()), table="\n".join(table()), corrections=CORRECTIONS
+    )
+
+
+def diagram() -> Iterator[str]:
+    """Yield the lines of a Mermaid state diagram."""
+    yield "stateDiagram-v2"
+    for phase in Phase:
+        yield f'    state "{phase.value}" as {phase.name}'
+    yield f"    [*] --> {Phase.READY.name}"
+    for phase, rows in TABLE.items():
+        arrows: dict[Phase, list[str]] = {}
+        for event, (_, phases) in rows.items():
+            for after in phases:
+                arrows.setdefault(after, []).append(event.__name__)
+        for after, events in arrows.items():
+            if after is not phase:  # what is ignored is in the table
+                yield f"    {phase.name} --> {after.name}: {', '.join(events)}"
+    yield f"    {Phase.DONE.name} --> [*]"
+
+
+def table() -> Iterator[str]:
+    """Yield the lines of a table: phase, event, next phases."""
+    yield "| phase | event | next phase |"
+    yield "|---|---|---|"
+    for phase, rows in TABLE.items():
+        for event, (_, phases) in rows.items():
+            ignored = phases == (phase,)
+            after = "no change" if ignored else ", ".join(after.value for after in phases)
+            yield f"| {phase.value} | `{event.__name__}` | {after} |"
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {"turn.md": turn_page}
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), encoding="utf-8")
+        print(f"docs/{name}")
+
+
+if __name__ == "__main__":
+    main()
