@@ -8,10 +8,10 @@ with a hash; the commit's own hash chains them to the commit before it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .graph import Node, check_pairs
-from .json import Json, Value, digest, encode
+from .json import Json, Value, digest, encode, encode_known
 from .messages import Blob, Message
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Component:
     @property
     def data(self) -> bytes:
         """The canonical bytes, version included."""
-        return encode(Stored(version=self.version, value=self.value).to_json())
+        return encode_known(Stored(version=self.version, value=self.value).to_json())
 
     @property
     def ref(self) -> str:
@@ -69,7 +69,8 @@ class Commit:
     What is to become a session's head.
 
     Attributes:
-        expected: The revision it builds on; 0 makes the session.
+        expected: The revision it builds on; 0 makes the session. It isn't a part
+            of the body.
         operation: Its id; the same id with the same body is the same commit.
         at: When, in seconds since 1970, UTC; not a part of the body.
         turns: Committed turns on the path after this commit.
@@ -83,7 +84,7 @@ class Commit:
     """
 
     session: str
-    expected: int
+    expected: int = field(compare=False)
     operation: str
     at: float = field(default=0.0, compare=False)
     turns: int = 0
@@ -108,17 +109,16 @@ class Commit:
         check_pairs([n.value for n in self.nodes if isinstance(n.value, Message)])
         return self
 
-    def parts(self) -> list[tuple[str, str, bytes]]:
+    def parts(self) -> list[Part]:
         """
         Return its parts in their one order, as (kind, key, bytes).
 
-        Where a key says two things, it's a JSON list of them, so that no two
-        parts share one; blobs are there by their hash alone.
+        No two parts share a key; blobs are there by their hash alone.
         """
-        parts = [(n.kind, _key(n.id, n.parent), n.data) for n in self.nodes]
+        parts = [node_part(node) for node in self.nodes]
         parts += [("component", c.name, c.data) for c in self.components]
         parts += [("blob", b.sha256, b"") for b in self.blobs]
-        parts += [("usage", u.id, encode(u.to_json())) for u in self.usage]
+        parts += [usage_part(row) for row in self.usage]
         parts += [("inbox", key, b"") for key in self.consumed]
         parts += [("child", child, b"") for child in self.children]
         parts += [("row", _key(r.plugin, r.name), encode(r.body)) for r in self.rows]
@@ -130,19 +130,34 @@ class Commit:
         return chain_hash(parent, self.operation, map(part_hash, self.parts()))
 
 
-def part_hash(part: tuple[str, str, bytes]) -> str:
+Part: TypeAlias = tuple[str, str, bytes]
+"""A part of a commit: its kind, its key and its bytes."""
+
+
+def node_part(node: Node) -> Part:
+    """Return a node as a part."""
+    return (node.kind, _key(node.id, node.parent or ""), node.data)
+
+
+def usage_part(row: UsageRow) -> Part:
+    """Return a ledger row as a part."""
+    return ("usage", row.id, encode_known(row.to_json()))
+
+
+def part_hash(part: Part) -> str:
     """Return the sha256 of one part: its kind, its key and its bytes."""
     kind, key, data = part
-    return digest(encode([kind, key]) + data)
+    return digest(_key(kind, key).encode("utf-8", "surrogatepass") + data)
 
 
 def chain_hash(parent: str, operation: str, hashes: Iterable[str]) -> str:
     """Return the sha256 over the parent's hash, the operation id and the parts."""
-    return digest(encode([parent, operation, *hashes]))
+    return digest(_key(parent, operation, *hashes).encode("utf-8", "surrogatepass"))
 
 
-def _key(*names: str | None) -> str:
-    return encode(names).decode("ascii")
+def _key(*names: str) -> str:
+    """Return *names* as one text, each with its length, so that none runs into another."""
+    return "".join([f"{len(name)}:{name}" for name in names])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

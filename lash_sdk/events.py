@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from .json import Json, JsonObject
-from .usage import Usage
+from .usage import NOTHING, Usage
 
 if TYPE_CHECKING:
     from .messages import Message
@@ -69,7 +69,7 @@ class ModelAnswered:
     key: str
     message: Message
     model: str
-    usage: Usage = Usage()  # noqa: RUF009 - a frozen value
+    usage: Usage = NOTHING
     estimated: bool = False
     misfit: str | None = None
     value: Json = None
@@ -89,7 +89,7 @@ class ModelFailed:
     reason: StopReason
     issue: Issue
     model: str
-    usage: Usage = Usage()  # noqa: RUF009 - a frozen value
+    usage: Usage = NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, overload
 
 from .errors import InvalidHistory, StoreCorrupt
-from .json import Json, encode
+from .json import Json, encode_known
 from .messages import Message
 from .outcomes import Ending, ToolRecord
 
@@ -82,23 +82,29 @@ class Node:
     def data(self) -> bytes:
         """The canonical bytes of the value, made once."""
         if not self._data:
-            self._data.append(encode(self.value.to_json()))
+            self._data.append(encode_known(self.value.to_json()))
         return self._data[0]
 
 
-def read_node(id: str, parent: str | None, kind: str, body: Json) -> Node:
+def read_node(
+    id: str, parent: str | None, kind: str, body: Json, data: bytes | None = None
+) -> Node:
     """
     Return the node that was stored; a kind we don't know is kept as it is.
+
+    *data* are the canonical bytes of *body*, if they're at hand.
 
     Raises:
         StoreCorrupt: A message's body isn't one, or its parts don't fit its role.
     """
-    if kind != MESSAGE:
-        return Node(id=id, parent=parent, value=Raw(kind=kind, body=body))
     try:
-        return Node(id=id, parent=parent, value=Message.from_json(body))
+        value = Message.from_json(body) if kind == MESSAGE else Raw(kind=kind, body=body)
     except StoreCorrupt as error:
         raise StoreCorrupt(f"node {id!r}: {error}") from error
+    node = Node(id=id, parent=parent, value=value)
+    if data is not None:
+        node._data.append(data)
+    return node
 
 
 def chain(turn: str, parent: str | None, values: Iterable[Content]) -> tuple[Node, ...]:

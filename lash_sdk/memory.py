@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from .commits import Commit, Component, Head, Receipt
-from .errors import OperationMismatch, RevisionConflict, SessionDeleted, StoreCorrupt
+from .errors import (
+    InvalidHistory,
+    InvalidInput,
+    OperationMismatch,
+    RevisionConflict,
+    SessionDeleted,
+    StoreCorrupt,
+)
+from .messages import Blob
 from .ports import Page, SessionSummary, Store
 
 if TYPE_CHECKING:
@@ -66,12 +74,10 @@ class MemoryStore(Store):
         for revision, commit in enumerate(tuple(found.commits), 1):
             if revision <= since:
                 continue
-            for at in range(0, max(len(commit.nodes), 1), PAGE):
-                yield Page(
-                    revision=revision,
-                    nodes=commit.nodes[at : at + PAGE],
-                    usage=commit.usage if at == 0 else (),
-                )
+            last = max(len(commit.nodes) - 1, 0) // PAGE * PAGE
+            for at in range(0, last, PAGE):
+                yield Page(revision=revision - 1, nodes=commit.nodes[at : at + PAGE])
+            yield Page(revision=revision, nodes=commit.nodes[last:], usage=commit.usage)
 
     async def node(self, id: str) -> Node | None:
         """Return a node by its id, whatever its session."""
@@ -89,9 +95,7 @@ class MemoryStore(Store):
         actual = found.head.revision if found else 0
         if actual != commit.expected:
             raise RevisionConflict(commit.session, expected=commit.expected, actual=actual)
-        for node in commit.nodes:
-            if node.id in self._nodes:
-                raise StoreCorrupt(f"node {node.id!r} is there already")
+        self._check(commit)
         return self._apply(found, commit)
 
     async def receipt(self, session: str, operation: str) -> Receipt | None:
@@ -143,6 +147,20 @@ class MemoryStore(Store):
     def _alive(self, session: str) -> None:
         if session in self._deleted:
             raise SessionDeleted(session)
+
+    def _check(self, commit: Commit) -> None:
+        """Refuse what a store on disk couldn't keep."""
+        fresh = {node.id for node in commit.nodes}
+        for node in commit.nodes:
+            if node.id in self._nodes:
+                raise InvalidHistory(f"node {node.id!r} is there already")
+        known = (commit.leaf, *[node.parent for node in commit.nodes])
+        for id in known:
+            if id is not None and id not in fresh and id not in self._nodes:
+                raise InvalidHistory(f"no node {id!r}")
+        for blob in commit.blobs:
+            if blob.data is None or Blob.of(blob.data, blob.media_type) != blob:
+                raise InvalidInput(f"blob {blob.sha256!r}: its bytes aren't at hand")
 
     def _apply(self, found: _Session | None, commit: Commit) -> Receipt:
         """Take in a commit that was checked; nothing here can fail halfway."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from .errors import InvalidInput
 from .json import Json, JsonObject, Value
@@ -35,6 +36,8 @@ class Usage(Value):
 
     def __post_init__(self) -> None:
         counts = (self.input, self.output, self.cache_read, self.cache_write, self.reasoning)
+        if {*map(type, counts)} == {int} and min(counts) >= 0:
+            return
         for name, count in zip(_BUCKETS, counts, strict=True):
             if type(count) is not int or count < 0:
                 raise InvalidInput(f"usage.{name}: expected an int >= 0, found {count!r}")
@@ -50,11 +53,13 @@ class Usage(Value):
         return self.input + self.cache_read + self.cache_write
 
     def __bool__(self) -> bool:
-        return bool(self.total or self.reasoning)
+        return bool(
+            self.input or self.output or self.cache_read or self.cache_write or self.reasoning
+        )
 
     def __add__(self, other: Usage) -> Usage:
-        if not other:
-            return self
+        if not other or not self:
+            return self if self else other
         return Usage(
             input=self.input + other.input,
             output=self.output + other.output,
@@ -63,6 +68,9 @@ class Usage(Value):
             reasoning=self.reasoning + other.reasoning,
         )
 
+
+NOTHING: Final = Usage()
+"""No tokens at all."""
 
 _BUCKETS = ("input", "output", "cache_read", "cache_write", "reasoning")
 

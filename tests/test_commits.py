@@ -265,7 +265,7 @@ def test_the_hash_of_a_small_commit_never_changes() -> None:
         leaf="t1:1",
     )
 
-    assert "845d5d3d0d0a5db14649ea88cd1239b494dc7057618bc96b7e01a5c816e65fc0" == small.hash("")
+    assert "d80c31c7a2cb01900e1eb2bf001da6b4a286a4c12c2a8d3e12346bdb0cbb2ffd" == small.hash("")
 
 
 def test_an_unpaired_history_is_not_committed() -> None:

@@ -18,7 +18,7 @@ from .call import Bench, Made, make_call
 from .projection import status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ..events import SessionEvent
     from ..hooks.specs import Projector
@@ -70,23 +70,21 @@ class Batch:
                 tool = toolbox.get(call.name)
                 if tool is not None and tool.definition.serial:
                     serial.add(at)
+        # Each call has a task of its own: one that ignores being cancelled can then
+        # be left behind, and one that cancels itself cancels nobody else.
         tasks: dict[int, asyncio.Task[ToolRecord]] = {}
-        records: dict[int, ToolRecord] = {}
         try:
-            if len(self._calls) == 1:
-                records[0] = await self._one(0)
-            else:
-                for at in range(len(self._calls)):
-                    if at not in serial:
-                        tasks[at] = asyncio.create_task(self._one(at))
-                for at, task in tasks.items():
-                    records[at] = await task
-                for at in sorted(serial):
-                    records[at] = await self._one(at)
+            for at in range(len(self._calls)):
+                if at not in serial:
+                    tasks[at] = asyncio.create_task(self._one(at))
+            if tasks:
+                await asyncio.wait(tasks.values())
+            for at in sorted(serial):
+                tasks[at] = asyncio.create_task(self._one(at))
+                await asyncio.wait((tasks[at],))
         except asyncio.CancelledError:
-            self.made.cancelled = True
-            await self._give_up(tasks, records)
-        return self._answer([records.get(at) for at in range(len(self._calls))])
+            await _give_up(tasks.values())
+        return self._answer([_record(tasks.get(at)) for at in range(len(self._calls))])
 
     async def _one(self, at: int) -> ToolRecord:
         """Return the record of one call; a defect in its making is its outcome."""
@@ -100,7 +98,7 @@ class Batch:
             record = await desk.seam.call(
                 key, lambda: make_call(desk, self._turn, key, call, self.made)
             )
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             failure = Failure(
                 reason="internal",
                 code="tool_crashed",
@@ -111,18 +109,6 @@ class Batch:
         if desk.watch is not None:
             desk.watch(ToolEnded(turn=self._turn, record=record))
         return record
-
-    async def _give_up(
-        self, tasks: dict[int, asyncio.Task[ToolRecord]], records: dict[int, ToolRecord]
-    ) -> None:
-        """Cancel what runs and wait for it, though not for ever."""
-        for task in tasks.values():
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks.values(), timeout=GRACE)
-        for at, task in tasks.items():
-            if task.done() and not task.cancelled() and task.exception() is None:
-                records[at] = task.result()
 
     def _answer(self, records: list[ToolRecord | None]) -> ToolsFinished:
         closed = tuple(
@@ -151,6 +137,29 @@ class Batch:
             parts = (Text(text=text),)
             self.made.issues.append(Issue(kind="plugin", code="tool_projector", message=text))
         return ToolResult(call=call.id, name=call.name, status=status(record.outcome), parts=parts)
+
+
+async def _give_up(tasks: Iterable[asyncio.Task[ToolRecord]]) -> None:
+    """Cancel what runs and wait for it, though not for ever."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + GRACE
+    running = {task for task in tasks if not task.done()}
+    for task in running:
+        task.cancel()
+    while running and (left := until - loop.time()) > 0:
+        try:
+            _done, running = await asyncio.wait(running, timeout=left)
+        except asyncio.CancelledError:
+            continue  # once is enough; whoever did it is told after the commit
+    for task in running:
+        task.add_done_callback(_record)  # so that nobody is told of its exception
+
+
+def _record(task: asyncio.Task[ToolRecord] | None) -> ToolRecord | None:
+    """Return what a call came to; None if it never began or has no end."""
+    if task is None or not task.done() or task.cancelled() or task.exception():
+        return None
+    return task.result()
 
 
 def _close(call: ToolCall, outcome: Failure | Cancelled) -> ToolRecord:

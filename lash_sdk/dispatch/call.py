@@ -79,17 +79,15 @@ class Made:
         abort: Set if a gate ended the turn.
         blobs: Bytes that the outcome refers to.
         issues: What went wrong in plugins around it.
-        cancelled: Whether a call was given up because its turn was.
     """
 
-    __slots__ = ("abort", "blobs", "cancelled", "issues", "queued")
+    __slots__ = ("abort", "blobs", "issues", "queued")
 
     def __init__(self) -> None:
         self.queued: list[tuple[str, tuple[Message, ...]]] = []
         self.abort: Issue | None = None
         self.blobs: list[Blob] = []
         self.issues: list[Issue] = []
-        self.cancelled = False
 
 
 def idempotency_key(key: str, name: str) -> str:
@@ -140,7 +138,7 @@ async def _run(
         outcome = await _attempts(bench, ctx, made)
         made.blobs += ctx.attached
     except asyncio.CancelledError:
-        ctx.cancelled = made.cancelled = True
+        ctx.cancelled = True
         outcome = Cancelled(message=_gave_up(ctx.tool))
         seconds = perf_counter() - started
         return _record(ctx.call, shown, outcome, seconds=seconds, decided=decided)
@@ -242,7 +240,7 @@ async def attempt(ctx: ToolContext) -> ToolOutcome:
         return _failure("permission_denied", "tool_denied", str(error))
     except InvalidInput as error:
         return _failure("execution", "invalid_tool_value", str(error))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a tool can't end the process
         text = f"{type(error).__name__}: {error}"
         return _failure("execution", "tool_raised", text, retry=repeatable)
 

@@ -1,6 +1,6 @@
 """JSON: its one canonical form, and values that are stored in it."""
 
-from .canonical import DEPTH, DIGITS, Json, JsonObject, check, decode, digest, encode
+from .canonical import DEPTH, DIGITS, Json, JsonObject, check, decode, digest, encode, encode_known
 from .values import Value, read
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "decode",
     "digest",
     "encode",
+    "encode_known",
     "read",
 ]

@@ -56,6 +56,20 @@ def encode(value: Json) -> bytes:
     return text.encode("ascii")
 
 
+def encode_known(value: Json) -> bytes:
+    """
+    Return the canonical bytes of a *value* that was checked where it came in.
+
+    Raises:
+        InvalidInput: It can't be encoded after all.
+    """
+    try:
+        text = _encode(value)
+    except (TypeError, ValueError, RecursionError):
+        return encode(value)  # says what's wrong
+    return encode(value) if "\\ud" in text else text.encode("ascii")
+
+
 def decode(data: bytes) -> Json:
     """
     Return the value whose canonical bytes are *data*.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, get_args
 
 from ..json import Json, JsonObject, Value, read
@@ -117,5 +117,6 @@ class Ending(Value):
     @classmethod
     def of(cls, outcome: TurnOutcome, issues: tuple[Issue, ...]) -> Ending:
         """Return the ending of a turn, without its text."""
-        kept = replace(outcome, text="") if isinstance(outcome, Finished) else outcome
-        return cls(outcome=kept, issues=issues)
+        if isinstance(outcome, Finished):
+            outcome = Finished(value=outcome.value, tool=outcome.tool)
+        return cls(outcome=outcome, issues=issues)

@@ -139,6 +139,8 @@ class Registry:
     def instances(self) -> tuple[object, ...]:
         """Return a session's instances, one per plugin, configured."""
         made: list[object] = []
+        if not any(self._makers):
+            return ()
         for plugin in self._makers:
             if plugin is None:
                 made.append(None)

@@ -22,7 +22,7 @@ from ..json import check
 from ..messages import Message, Reasoning, Text, ToolCall
 from ..outcomes import Issue
 from ..ports import ModelAnswer, ModelRequest
-from ..usage import Usage
+from ..usage import NOTHING, Usage
 from .prepare import build_prompt
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Asking:
         self._effect = effect
         self._model = options.model
         self._pieces: list[Chunk] = []
-        self._spent = Usage()
+        self._spent = NOTHING
         self._ctx: ModelContext | None = None
-        if live.needs_model_context:
+        if live.hooks_models:
             self._ctx = ModelContext(
                 live,
                 turn.id,
@@ -66,7 +66,7 @@ class Asking:
                 model=self._model.name,
                 iteration=effect.iteration,
                 usage=turn.usage,
-                children_usage=Usage(),
+                children_usage=NOTHING,
             )
 
     async def run(self) -> Event:

@@ -9,8 +9,9 @@ the cancellation go on to whoever waits.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from ..commits import Receipt
 from ..contexts import TurnContext, UsageContext
@@ -59,15 +60,14 @@ class Drive:
 
     Attributes:
         turn: As far as it is.
-        cancelled: Whether it was cancelled from outside, not by `stop`.
     """
 
     __slots__ = (
         "_attached",
-        "_cancels",
+        "_before",
         "_live",
         "_options",
-        "_own_cancels",
+        "_own",
         "_stop",
         "_task",
         "turn",
@@ -80,15 +80,19 @@ class Drive:
         self._attached: list[Blob] = []
         self._stop: TurnStopped | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._cancels = 0
-        self._own_cancels = 0
+        self._before = 0  # requests to cancel the task, before this turn
+        self._own = 0  # those that are ours, by `stop`
 
     def stop(self, reason: StopReason) -> None:
-        """Stop the turn at the next point where it can; a second call does nothing."""
-        if self._stop is None and self.turn.phase is not Phase.DONE:
+        """
+        Stop the turn at the next point where it can; a second call does nothing.
+
+        If it's settling, completion wins, and only plugins are hurried.
+        """
+        if self._stop is None:
             self._stop = TurnStopped(reason=reason)
-            if self._task is not None and self.turn.phase is not Phase.SETTLING:
-                self._own_cancels += 1
+            if self._task is not None:
+                self._own += 1
                 self._task.cancel()
 
     async def run(self, message: Message) -> Turn:
@@ -99,15 +103,20 @@ class Drive:
             PluginFault: A hook failed where the turn is then not kept.
             RevisionConflict: Somebody else committed meanwhile.
             StoreError: The commit failed; nothing was written.
-            CancelledError: The caller was cancelled; the turn is committed.
+            CancelledError: The caller was cancelled; the turn is committed, or
+                never began.
         """
         live = self._live
-        self._task = asyncio.current_task()
+        task = self._task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checker
+        if self._before or task.cancelling():
+            await asyncio.sleep(0)  # if it's to be cancelled, then before it begins
+            self._before = task.cancelling()
         seconds = self._options.policy.limits.seconds
         timer = None
         if seconds is not None:
             loop = asyncio.get_running_loop()
-            timer = loop.call_later(seconds, self.stop, "max_seconds")
+            timer = loop.call_later(seconds, self._out_of_time)
         try:
             if live.plans.around_turn is None:
                 await self._loop(message)
@@ -116,8 +125,8 @@ class Drive:
         finally:
             if timer is not None:
                 timer.cancel()
-            self._give_back_cancels()
-        if self._cancels > self._own_cancels:
+            cancelled = task.cancelling() > self._before and await self._recover(task)
+        if cancelled:
             raise asyncio.CancelledError
         return self.turn
 
@@ -134,6 +143,25 @@ class Drive:
             usage=self.turn.usage,
         )
         await self._live.plans.around_turn(inner)(ctx)
+
+    def _out_of_time(self) -> None:
+        if self.turn.phase not in (Phase.SETTLING, Phase.DONE):
+            self.stop("max_seconds")
+
+    async def _recover(self, task: asyncio.Task[Any]) -> bool:
+        """
+        Take back what `stop` did to the task; return whether others cancelled it.
+
+        A cancellation that hasn't been thrown yet is taken here, so that it isn't
+        thrown at whatever the caller does next.
+        """
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:  # counted all the same
+            pass
+        for _ in range(self._own):
+            task.uncancel()
+        return task.cancelling() > self._before
 
     async def _loop(self, message: Message) -> None:
         live, protocol = self._live, self._live.protocol
@@ -155,16 +183,19 @@ class Drive:
 
     async def _answer(self, perform: Callable[[Effect, Any], Any], effect: Effect) -> Event:
         """Return the event that answers *effect*, or that the turn is to stop."""
-        if self._stop is not None and not isinstance(effect, WriteCommit):
+        if isinstance(effect, WriteCommit):
+            return cast("Event", await perform(effect, self.perform))
+        assert self._task is not None  # noqa: S101 - it runs
+        if self._stop is None and self._task.cancelling() > self._before:
+            self._stop = TurnStopped(reason="cancelled")  # somebody swallowed it
+        if self._stop is not None:
             return self._stop
         try:
-            event: Event = await perform(effect, self.perform)
+            return cast("Event", await perform(effect, self.perform))
         except asyncio.CancelledError:
-            self._cancels += 1
             if self._stop is None:
                 self._stop = TurnStopped(reason="cancelled")
             return self._stop
-        return event
 
     async def perform(self, effect: Effect) -> Event:
         """Perform *effect*; return the event that answers it."""
@@ -179,11 +210,7 @@ class Drive:
             case PassCheckpoint():
                 return await checkpoint(live, self.turn, effect)
             case WriteCommit():
-                settling = Settling(live, self.turn, effect, self._attached)
-                try:
-                    return await settling.run()
-                finally:
-                    self._cancels += settling.cancels
+                return await Settling(live, self.turn, effect, self._attached).run()
             case _:
                 assert_never(effect)
 
@@ -196,10 +223,6 @@ class Drive:
             self._live.blobs[blob.sha256] = blob.data or b""
         for plugin, messages in made.queued:
             self._live.injections += welcome(plugin, messages)
-        if made.cancelled:
-            self._cancels += 1
-            if self._stop is None:
-                self._stop = TurnStopped(reason="cancelled")
         return finished
 
     async def _tell_faults(self) -> None:
@@ -207,7 +230,6 @@ class Drive:
         try:
             await self._live.tell_faults()
         except asyncio.CancelledError:
-            self._cancels += 1
             if self._stop is None:
                 self._stop = TurnStopped(reason="cancelled")
 
@@ -236,10 +258,8 @@ class Drive:
                     session=live.id, operation=turn.id, revision=live.revision, leaf=live.graph.leaf
                 ),
             )
-            try:
+            with suppress(asyncio.CancelledError):  # the caller is told at the end
                 await live.plans.on_turn_committed(ctx)
-            except asyncio.CancelledError:
-                self._cancels += 1
         if live.watch is not None and turn.outcome is not None:
             live.watch(
                 TurnEnded(
@@ -250,9 +270,3 @@ class Drive:
                     committed=committed,
                 )
             )
-
-    def _give_back_cancels(self) -> None:
-        """Uncancel the task as often as `stop` cancelled it."""
-        if self._task is not None:
-            for _ in range(self._own_cancels):
-                self._task.uncancel()

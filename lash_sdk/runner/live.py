@@ -8,7 +8,7 @@ is immutable.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..contexts import EventContext, FaultContext, SessionContext
 from ..dispatch import call as calls
@@ -44,6 +44,16 @@ if TYPE_CHECKING:
     from ..usage import UsageRow
 
 
+MODEL_HOOKS: Final = (
+    "around_model",
+    "decide_spend",
+    "transform_chunk",
+    "transform_request",
+    "transform_response",
+)
+"""Hooks that need a context for each model call."""
+
+
 @dataclass(slots=True, eq=False)
 class Live:
     """
@@ -60,6 +70,7 @@ class Live:
         saved: Plugin states as last committed.
         injections: Messages that wait for the next checkpoint.
         pending: Ledger rows that aren't committed yet.
+        hooks_models: Whether any plugin takes part in model calls.
         watch: Shows an event to whoever watches; None while nobody does.
     """
 
@@ -88,6 +99,7 @@ class Live:
     pending: list[UsageRow] = field(default_factory=list)
     watch: Callable[[SessionEvent], None] | None = None
     plans: Plans = field(init=False)
+    hooks_models: bool = field(init=False)
     make: Callable[[ToolContext], Awaitable[ToolOutcome]] = calls.attempt
     listeners: list[Callable[[SessionEvent], None]] = field(default_factory=list)
     blobs: dict[str, bytes] = field(default_factory=dict)
@@ -98,22 +110,8 @@ class Live:
         self.saved = states(self.instances)
         if self.plans.around_tool is not None:
             self.make = self.plans.around_tool(calls.attempt)
+        self.hooks_models = any(getattr(self.plans, name) is not None for name in MODEL_HOOKS)
         self.rewatch()
-
-    @property
-    def needs_model_context(self) -> bool:
-        """Whether any plugin takes part in model calls."""
-        plans = self.plans
-        return any(
-            plan is not None
-            for plan in (
-                plans.transform_request,
-                plans.transform_response,
-                plans.transform_chunk,
-                plans.around_model,
-                plans.decide_spend,
-            )
-        )
 
     @property
     def scope(self) -> Live:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -38,21 +39,15 @@ class ProtocolState(Value, title="protocol"):
 
 
 class Settling:
-    """
-    The commit of one turn.
+    """The commit of one turn; if it's cancelled meanwhile, completion wins."""
 
-    Attributes:
-        cancels: How often it was cancelled meanwhile; completion wins.
-    """
-
-    __slots__ = ("_attached", "_effect", "_live", "_turn", "cancels")
+    __slots__ = ("_attached", "_effect", "_live", "_turn")
 
     def __init__(self, live: Live, turn: Turn, effect: WriteCommit, attached: list[Blob]) -> None:
         self._live = live
         self._turn = turn
         self._effect = effect
         self._attached = attached
-        self.cancels = 0
 
     async def run(self) -> CommitAccepted:
         """
@@ -90,10 +85,7 @@ class Settling:
             async with asyncio.timeout(GRACE if hurry else None):
                 found = await live.plans.after_turn(ctx)
                 applied = await apply(live, "after_turn", found, may_abort=False)
-        except TimeoutError:
-            return ()
-        except asyncio.CancelledError:
-            self.cancels += 1
+        except (TimeoutError, asyncio.CancelledError):
             return ()
         return applied.messages
 
@@ -156,9 +148,7 @@ class Settling:
             receipt: Receipt = await nest(CommitContext(live, commit))
             return receipt
         except asyncio.CancelledError:
-            self.cancels += 1
-            known = await live.store.receipt(live.id, commit.operation)
-            return known or await live.store.commit(commit)
+            return await _known(live.store, commit)
 
     async def _innermost(self, ctx: CommitContext) -> Receipt:
         return await self._live.store.commit(ctx.commit)
@@ -176,3 +166,17 @@ class Settling:
         live.blobs.clear()
         if live.instances:
             live.saved = states(live.instances)
+
+
+async def _known(store: Store, commit: Commit) -> Receipt:
+    """Return the receipt of a commit whose caller was cancelled, maybe again."""
+
+    async def ask() -> Receipt:
+        known = await store.receipt(commit.session, commit.operation)
+        return known or await store.commit(commit)
+
+    asking = asyncio.create_task(ask())
+    while not asking.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait((asking,))
+    return asking.result()

@@ -24,7 +24,7 @@ from ..hooks.plugin import Plugin
 from ..outcomes import Finished, Stopped
 from ..runner.drive import Drive, Options
 from ..turn import Turn
-from ..usage import Ledger, Usage
+from ..usage import NOTHING, Ledger
 from .opening import POLICY, load
 from .record import TurnRecord
 
@@ -262,7 +262,7 @@ def _record(live: Live, turn: Turn, output: Output | None) -> TurnRecord:
         messages=turn.messages,
         value=value,
         usage=turn.usage,
-        children_usage=Usage(),
+        children_usage=NOTHING,
         tool_calls=turn.records,
         issues=turn.issues,
     )

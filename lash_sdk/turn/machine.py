@@ -274,7 +274,8 @@ def _next(turn: Turn, phase: Phase, *, added: tuple[Message, ...] = (), **change
     if added:
         changes["values"] = turn.values + added
         changes["messages"] = turn.messages + added
-    return changed(turn, phase=phase, step=turn.step + 1, **changes)
+    step = turn.step + 1
+    return changed(turn, phase=phase, step=step, key=f"{turn.id}/{step}", **changes)
 
 
 def _bill(turn: Turn, event: ModelAnswered | ModelFailed) -> Turn:

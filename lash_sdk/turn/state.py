@@ -11,7 +11,7 @@ from ..json import Json, JsonObject, Value
 from ..messages import Message
 from ..outcomes import Finished, Issue, ToolRecord, TurnOutcome
 from ..policy import Limits
-from ..usage import Usage, UsageRow
+from ..usage import NOTHING, Usage, UsageRow
 
 
 class Phase(Enum):
@@ -25,6 +25,8 @@ class Phase(Enum):
     SETTLING = "settling"
     DONE = "done"
 
+    __hash__ = object.__hash__  # members are single; an enum's own hash is slow
+
 
 @dataclass(frozen=True, kw_only=True)  # no slots: see `changed`
 class Turn(Value):
@@ -36,6 +38,7 @@ class Turn(Value):
     Attributes:
         id: The operation id of its commit.
         step: Events taken in; the number in the next effect's key.
+        key: Of the effect it waits for; not stored.
         values: What becomes nodes: messages and tool records, in order.
         messages: The messages among them; not stored.
         iteration: Model calls answered so far.
@@ -54,10 +57,11 @@ class Turn(Value):
     limits: Limits = Limits()  # noqa: RUF009 - a frozen value
     phase: Phase = Phase.READY
     step: int = 0
+    key: str = field(default="", compare=False)
     values: tuple[Message | ToolRecord, ...] = ()
     messages: tuple[Message, ...] = field(default=(), compare=False)
     iteration: int = 0
-    usage: Usage = field(default=Usage(), compare=False)
+    usage: Usage = field(default=NOTHING, compare=False)
     rows: tuple[UsageRow, ...] = ()
     issues: tuple[Issue, ...] = ()
     state: Json = None
@@ -69,11 +73,6 @@ class Turn(Value):
     revision: int | None = None
 
     @property
-    def key(self) -> str:
-        """The key of the effect it waits for."""
-        return f"{self.id}/{self.step}"
-
-    @property
     def records(self) -> tuple[ToolRecord, ...]:
         """Its tool calls so far, in order."""
         return tuple([value for value in self.values if isinstance(value, ToolRecord)])
@@ -82,8 +81,9 @@ class Turn(Value):
         """Return the turn with what follows from its values and rows."""
         return changed(
             self,
+            key=f"{self.id}/{self.step}",
             messages=tuple([value for value in self.values if isinstance(value, Message)]),
-            usage=sum([row.usage for row in self.rows], Usage()),
+            usage=sum([row.usage for row in self.rows], NOTHING),
         )
 
 

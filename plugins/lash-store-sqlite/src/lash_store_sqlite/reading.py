@@ -166,7 +166,7 @@ class _Commit:
                 above: str | None = nodes[-1].id
             else:
                 above = None if parent is None else id_of(self._db, parent)
-            nodes.append(read_node(id, above, kind, decode(data)))
+            nodes.append(read_node(id, above, kind, decode(data), data))
         if len(nodes) != len(part):
             raise self._corrupt(f"commit {self._operation!r}")
         commit = Commit(session="", expected=0, operation="", nodes=tuple(nodes))
