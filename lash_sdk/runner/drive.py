@@ -62,16 +62,7 @@ class Drive:
         turn: As far as it is.
     """
 
-    __slots__ = (
-        "_attached",
-        "_before",
-        "_live",
-        "_options",
-        "_own",
-        "_stop",
-        "_task",
-        "turn",
-    )
+    __slots__ = ("_attached", "_before", "_live", "_options", "_own", "_stop", "_task", "turn")
 
     def __init__(self, live: Live, turn: Turn, options: Options) -> None:
         self.turn = turn
@@ -109,7 +100,7 @@ class Drive:
         live = self._live
         task = self._task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for the type checker
-        if self._before or task.cancelling():
+        if task.cancelling():
             await asyncio.sleep(0)  # if it's to be cancelled, then before it begins
             self._before = task.cancelling()
         seconds = self._options.policy.limits.seconds
@@ -155,10 +146,8 @@ class Drive:
         A cancellation that hasn't been thrown yet is taken here, so that it isn't
         thrown at whatever the caller does next.
         """
-        try:
+        with suppress(asyncio.CancelledError):  # it's counted all the same
             await asyncio.sleep(0)
-        except asyncio.CancelledError:  # counted all the same
-            pass
         for _ in range(self._own):
             task.uncancel()
         return task.cancelling() > self._before

@@ -23,6 +23,7 @@ from .directives import apply
 if TYPE_CHECKING:
     from ..effects import WriteCommit
     from ..messages import Blob, Message
+    from ..ports import Store
     from ..turn import Turn
     from .live import Live
 
@@ -104,7 +105,7 @@ class Settling:
                     value=ProtocolState(name=live.protocol.name, state=turn.state).to_json(),
                 )
             )
-        found = {blob.sha256: blob for blob in blobs(turn.messages)}
+        found = {blob.sha256: blob for blob in blobs((*turn.messages, *messages))}
         found |= {blob.sha256: blob for blob in self._attached}
         commit = Commit(
             session=live.id,

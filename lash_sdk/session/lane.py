@@ -13,7 +13,6 @@ from ..commits import Commit, Component
 from ..contexts import ConfigContext
 from ..errors import (
     ContextOverflow,
-    LashError,
     ModelError,
     RevisionConflict,
     SessionBusy,
@@ -62,7 +61,7 @@ class Lane:
         drive: The running turn.
     """
 
-    __slots__ = ("_lock", "_on_busy", "closed", "drive", "handles", "live", "model")
+    __slots__ = ("_ended", "_lock", "_on_busy", "closed", "drive", "handles", "live", "model")
 
     def __init__(self, live: Live, on_busy: OnBusy, model: Model | None) -> None:
         self.live = live
@@ -72,6 +71,7 @@ class Lane:
         self.closed = False
         self._on_busy = on_busy
         self._lock = asyncio.Lock()
+        self._ended: list[asyncio.Future[None]] = []  # who waits for the turn's end
 
     async def run(self, ask: Ask) -> TurnRecord:
         """
@@ -173,24 +173,22 @@ class Lane:
     async def cancel(self) -> None:
         """Stop the running turn, if there's one, and wait until it's settled."""
         if self.drive is not None:
+            ended = asyncio.get_running_loop().create_future()
+            self._ended.append(ended)
             self.drive.stop("cancelled")
-            await self._idle()
+            await ended
 
     async def close(self) -> None:
         """Settle a running turn, tell the plugins, and take no more turns."""
         if self.closed:
             return
+        self.closed = True  # first, so that no turn that queues begins
         await self.cancel()
-        self.closed = True
         live = self.live
         if live.plans.on_session_closed is not None:
             await live.plans.on_session_closed(live.context())
         if live.faults.pending:
             await live.tell_faults()
-
-    async def _idle(self) -> None:
-        async with self._lock:
-            return
 
     async def _turn(self, ask: Ask) -> TurnRecord:
         live = self.live
@@ -203,15 +201,20 @@ class Lane:
             turn = await self.drive.run(ask.message)
             if turn.revision is None:
                 self._roll_back()
-        except RevisionConflict:
-            self._roll_back()
-            await self._refresh()
-            raise
-        except LashError:
-            self._roll_back()
+        except BaseException as error:
+            turn = self.drive.turn
+            if turn.revision is None:
+                live.pending += turn.rows  # it's owed all the same
+                self._roll_back()
+            if isinstance(error, RevisionConflict):
+                await self._refresh()
             raise
         finally:
             self.drive = None
+            for ended in self._ended:
+                if not ended.done():
+                    ended.set_result(None)
+            self._ended.clear()
         return _record(live, turn, ask.output)
 
     def _options(self, ask: Ask) -> Options:
