@@ -15,6 +15,7 @@ from typing import Final
 FOLDER: Final = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
+from lash_sdk.hooks import HOOKS, Hook  # noqa: E402 - the kernel beside this folder
 from lash_sdk.turn import TABLE, Phase  # noqa: E402 - the kernel beside this folder
 from lash_sdk.turn.machine import CORRECTIONS  # noqa: E402
 
@@ -110,7 +111,81 @@ def table() -> Iterator[str]:
             yield f"| {phase.value} | `{event.__name__}` | {after} |"
 
 
-PAGES: Final[Mapping[str, Callable[[], str]]] = {"turn.md": turn_page}
+HOOKS_PAGE: Final = """\
+<!-- Made by `make docs` from `lash_sdk.hooks`. Change docs/generate.py instead. -->
+
+# Hooks
+
+A plugin is a class with methods that carry these decorators. Each takes one context; a transform
+takes the value as well, a wrap the next call. Their types are checked by plain mypy and pyright:
+a misspelt hook is an import error, a wrong signature a type error.
+
+```python
+from lash_sdk import Plugin, hooks
+from lash_sdk.contexts import TurnContext
+
+
+class Log(Plugin):
+    @hooks.on_turn_committed
+    async def note(self, ctx: TurnContext) -> None:
+        self.log.info("revision %d", ctx.receipt.revision)
+```
+
+## Kinds
+
+| kind | rule |
+|---|---|
+| listen | all hear; what they return is dropped |
+| collect | all are asked; the answers are kept with their plugins, in order |
+| directives | a collect of directives; which are legal depends on the hook |
+| transform | each gets the previous value and returns the next; None keeps it |
+| decide | the first answer that isn't None counts |
+| gate | all are asked; the strongest of allow, ask, deny and abort counts |
+| wrap | each runs around the next |
+| supply | exactly one plugin owns each name; two are an error that names both |
+
+Plugins are called by phase (early, normal, late), then by their `before` and `after`, then by
+name; the order of installation doesn't matter.
+
+## Faults
+
+| fault | what a failing implementation does |
+|---|---|
+| isolate | it's left out; the rest goes on |
+| keep | the previous value is kept |
+| deny | the answer is no |
+| closed | only the application's own tools stay, less what was hidden before |
+| abort | the call it's a part of ends: an open fails, a tool call fails, a turn isn't kept |
+
+A fault names the plugin, its version, the hook, the file and the line; `on_fault` hears of it.
+After five in a row a plugin's listen, collect and transform hooks are switched off in that session;
+what guards it goes on denying. `LASH_STRICT_PLUGINS=1` makes every fault abort.
+
+{index}
+"""
+
+
+def hooks_page() -> str:
+    """Return the reference of all hooks."""
+    parts = []
+    for life, title in (("host", "Once per `Lash`"), ("session", "In each session")):
+        found = [hook for hook in HOOKS.values() if hook.life == life]
+        parts.append(f"## {title}\n\n" + "\n\n".join(map(hook_entry, found)))
+    return HOOKS_PAGE.format(index="\n\n".join(parts))
+
+
+def hook_entry(hook: Hook) -> str:
+    """Return the entry of one hook: its rule in a line, then its docstring."""
+    colour = "may be async" if hook.awaits else "sync"
+    rule = (
+        f"*{hook.kind}*, {colour}, a fault: {hook.fault} · takes `{hook.context}`"
+        f" · since {hook.since}"
+    )
+    lines = [line.strip() for line in (hook.__doc__ or "").strip().splitlines()]
+    return f"### `{hook.name}`\n\n{rule}\n\n" + "\n".join(lines)
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {"hooks.md": hooks_page, "turn.md": turn_page}
 
 
 def main() -> None:

@@ -1,0 +1,107 @@
+"""
+What the README and the docs say really works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from lash_sdk.hooks import HOOKS
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path) -> list[str]:
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    assert found, f"{page.name} has no example"
+    return found
+
+
+def test_the_first_example_of_the_readme_prints_what_it_says(tmp_path: Path) -> None:
+    """
+    It's the first thing anybody tries.
+    """
+    script = tmp_path / "example.py"
+    script.write_text(blocks(ROOT / "README.md")[0], encoding="utf-8")
+
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+
+    assert ["turn 1 is durable at revision 1", "It is 5. 30 tokens"] == ran.stdout.splitlines()
+
+
+def test_the_plugin_of_the_readme_is_one() -> None:
+    """
+    A stranger starts from these lines alone.
+    """
+    from lash_sdk.plugins.registry import Registry, register
+
+    module = ModuleType("lash_shout")
+    exec(blocks(ROOT / "README.md")[1], module.__dict__)  # noqa: S102 - our own page
+    registry = Registry([register(module.__dict__["Shout"])])
+
+    assert ["before_turn", "provide_tools"] == registry.implements(registry.plugins[0])
+
+
+def test_the_readme_is_short() -> None:
+    """
+    A page that nobody finishes promises nothing.
+    """
+    assert 120 >= len((ROOT / "README.md").read_text(encoding="utf-8").splitlines())
+
+
+def tutorial() -> dict[str, object]:
+    page = ROOT / "docs" / "tutorial.md"
+    names: dict[str, object] = {"__name__": "tutorial"}
+    for block in blocks(page):
+        exec(compile(block, str(page), "exec"), names)  # noqa: S102 - our own page
+    return names
+
+
+STEPS = [name for name, thing in tutorial().items() if inspect.iscoroutinefunction(thing)]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_each_step_of_the_tutorial_runs(step: str) -> None:
+    """
+    Its assertions are its claims.
+    """
+    function = tutorial()[step]
+
+    assert inspect.iscoroutinefunction(function)
+    asyncio.run(function())
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_every_hook_is_in_the_reference(name: str) -> None:
+    """
+    A hook that nobody can find isn't there.
+    """
+    page = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
+
+    assert f"### `{name}`" in page
+    assert (HOOKS[name].__doc__ or "").strip().splitlines()[0] in page
+
+
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    """
+    Pages move; their links must move with them.
+    """
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
