@@ -1,0 +1,5 @@
+"""`python -m lash_cli` is `lash`."""
+
+from .main import run
+
+run()

@@ -1,0 +1,263 @@
+"""
+Settings: what a command goes by, and where each value comes from.
+
+A value comes from the first of these that has it: the command's option, the
+environment (`LASH_MODEL`, `LASH_STORE`), `lash.toml` in the working folder or the
+nearest folder above, the user's `lash/config.toml`, the default. Lists replace each
+other; the tables `limits` and `plugins` are merged key by key.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from lash_sdk import Limits
+
+PROJECT_FILE: Final = "lash.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    What a command goes by.
+
+    Attributes:
+        store: Empty means the default; see `store_url`.
+        tools: Each "MODULE:NAME" or "path/to/file.py:NAME".
+        plugins: The same, beside those that are installed.
+        autoload: Whether installed plugins take part.
+        limits: By name, as `Limits` takes them.
+        sections: Configuration by plugin, and "plugins" for all of them.
+    """
+
+    model: str = ""
+    store: str = ""
+    session: str = ""
+    instructions: str = ""
+    tools: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+    autoload: bool = True
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    sections: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL; without plugins there's only memory."""
+        if self.store:
+            return self.store
+        return default_store() if self.autoload else "memory:"
+
+    def make_limits(self) -> Limits:
+        """
+        Return the limits as the SDK takes them.
+
+        Raises:
+            InvalidInput: A value is out of range.
+        """
+        from lash_sdk import Limits
+
+        return Limits(**self.limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says; None means that it doesn't say."""
+
+    model: str | None = None
+    store: str | None = None
+    session: str | None = None
+    instructions: str | None = None
+    tools: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+    autoload: bool = True
+    max_iterations: int | None = None
+
+
+def read_settings(options: Options | None = None) -> Settings:
+    """
+    Return what *options*, environment and files come to.
+
+    Raises:
+        ConfigError: A file isn't TOML, or has a key or value that doesn't fit; it
+            lists every problem.
+    """
+    options = options or Options()
+    values: dict[str, Any] = {"limits": {}, "sections": {}}
+    problems: list[str] = []
+    for path in (user_file(), project_file()):  # the later one wins
+        if path is not None and path.is_file():
+            _merge(values, _read_file(path, problems))
+    if problems:
+        from lash_sdk.errors import ConfigError
+
+        raise ConfigError(problems)
+    for name, variable in (("model", "LASH_MODEL"), ("store", "LASH_STORE")):
+        if found := os.environ.get(variable):
+            values[name] = found
+    if options.max_iterations is not None:
+        values["limits"]["iterations"] = options.max_iterations
+    said = {
+        name: getattr(options, name)
+        for name in ("model", "store", "session", "instructions")
+        if getattr(options, name) is not None
+    }
+    if options.tools:
+        said["tools"] = options.tools
+    settings = Settings(**values | said)
+    return replace(settings, plugins=options.plugins, autoload=options.autoload)
+
+
+def project_file() -> Path | None:
+    """Return `lash.toml` of the working folder or of the nearest folder above."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (path := folder / PROJECT_FILE).is_file():
+            return path
+    return None
+
+
+def user_file() -> Path:
+    """Return the path of the user's own file, whether or not it's there."""
+    return _base("XDG_CONFIG_HOME", "~/.config") / "lash" / "config.toml"
+
+
+def default_store() -> str:
+    """Return the URL of the store in the user's data folder."""
+    from urllib.parse import quote
+
+    path = _base("XDG_DATA_HOME", "~/.local/share") / "lash" / "sessions.db"
+    return f"sqlite:///{quote(str(path))}"
+
+
+def make_default_folder(url: str) -> None:
+    """Make the folder of the default store, if *url* is that store's."""
+    if url == default_store():
+        folder = _base("XDG_DATA_HOME", "~/.local/share") / "lash"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _base(variable: str, fallback: str) -> Path:
+    return Path(os.environ.get(variable) or Path(fallback).expanduser())
+
+
+def _merge(values: dict[str, Any], found: Mapping[str, Any]) -> None:
+    for name, value in found.items():
+        if name in ("limits", "sections"):
+            values[name] = values[name] | value
+        else:
+            values[name] = value
+
+
+def _read_file(path: Path, problems: list[str]) -> dict[str, Any]:
+    """Return the settings of one file; what's wrong goes to *problems*."""
+    import tomllib
+
+    try:
+        body = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        problems.append(f"{path}: {error}")
+        return {}
+    found: dict[str, Any] = {}
+    for key, value in body.items():
+        read = _READERS.get(key)
+        if read is None:
+            problems.append(f"{path}: unknown key {key!r}{guess(key, _READERS)}")
+            continue
+        try:
+            found |= read(value, path.parent)
+        except ValueError as error:
+            problems.append(f"{path}: {key}{error}")
+    return found
+
+
+def guess(name: str, choices: Mapping[str, object]) -> str:
+    """Return " (did you mean 'x'?)" for the choice that's closest, or nothing."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, choices, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+# Each reader takes a key's value and its file's folder; a ValueError's message
+# starts with what comes after the key's name.
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f": expected text, found {value!r}")
+    return value
+
+
+def _read_store(value: Any, folder: Path) -> dict[str, Any]:
+    """A relative SQLite file lies beside the file that names it."""
+    from urllib.parse import quote, unquote
+
+    url = _text(value)
+    scheme = "sqlite:///"
+    if url.startswith(scheme):
+        path = folder / unquote(url.removeprefix(scheme))
+        url = f"{scheme}{quote(str(path))}"
+    return {"store": url}
+
+
+def _read_tools(value: Any, folder: Path) -> dict[str, Any]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError(f": expected a list of 'MODULE:NAME', found {value!r}")
+    tools: list[str] = []
+    for each in value:
+        where, _, name = each.rpartition(":")
+        tools.append(f"{folder / where}:{name}" if where.endswith(".py") else each)
+    return {"tools": tuple(tools)}
+
+
+_LIMITS: Final[Mapping[str, tuple[type, ...]]] = {
+    "iterations": (int,),
+    "seconds": (int, float),
+    "tokens": (int,),
+}
+
+
+def _read_limits(value: Any, folder: Path) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f": expected a table, found {value!r}")
+    limits: dict[str, Any] = value
+    for name, number in limits.items():
+        if name not in _LIMITS:
+            raise ValueError(f".{name}: unknown key{guess(name, _LIMITS)}")
+        if type(number) not in _LIMITS[name] or number <= 0:
+            raise ValueError(f".{name}: expected a number > 0, found {number!r}")
+    return {"limits": limits}
+
+
+def _read_plugins(value: Any, folder: Path) -> dict[str, Any]:
+    """`[plugins] disable = […]` concerns all, `[plugins.NAME]` is that plugin's."""
+    if not isinstance(value, dict):
+        raise ValueError(f": expected a table, found {value!r}")
+    sections: dict[str, Any] = {}
+    for name, section in value.items():
+        if isinstance(section, dict):
+            sections[name] = section
+        elif name != "disable":
+            known = guess(name, {"disable": None})
+            raise ValueError(f".{name}: expected a table [plugins.{name}]{known}")
+        elif not isinstance(section, list) or not all(isinstance(s, str) for s in section):
+            raise ValueError(f".disable: expected a list of names, found {section!r}")
+        else:
+            sections["plugins"] = {"disable": section}
+    return {"sections": sections}
+
+
+_READERS: Final[Mapping[str, Callable[[Any, Path], dict[str, Any]]]] = {
+    "model": lambda value, folder: {"model": _text(value)},
+    "store": _read_store,
+    "session": lambda value, folder: {"session": _text(value)},
+    "instructions": lambda value, folder: {"instructions": _text(value)},
+    "tools": _read_tools,
+    "limits": _read_limits,
+    "plugins": _read_plugins,
+}
