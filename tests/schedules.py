@@ -257,11 +257,17 @@ def watch(
         if random.random() < 0.1:
             again = turn_from_json(decode(encode(turn_to_json(seen.turn))))
             assert seen.turn == again, "a restored turn is the same turn"
+            assert derived(seen.turn) == derived(again), "and so is what follows from it"
             assert machine.waits_for(again) == machine.waits_for(seen.turn)
             seen.turn = again
         if seen.turn.phase is Phase.DONE and random.random() < 0.3:
             break
     return log
+
+
+def derived(turn: Turn) -> tuple[Any, ...]:
+    """Return what isn't stored of a turn."""
+    return (turn.key, turn.messages, turn.usage, turn.records)
 
 
 def feed(

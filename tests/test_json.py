@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lash_sdk.errors import InvalidInput, StoreCorrupt
-from lash_sdk.json import DEPTH, DIGITS, Json, check, decode, digest, encode
+from lash_sdk.json import DEPTH, DIGITS, INNER, Json, check, decode, digest, encode, encode_known
 
 # every character there is, lone surrogates and NUL among them
 CHARACTERS = st.characters(exclude_categories=())
@@ -143,11 +143,30 @@ def test_values_nest_up_to_the_limit_and_no_deeper() -> None:
     deepest = nested(DEPTH)
 
     assert 64 == DEPTH
-    assert deepest == decode(encode(deepest))
-    assert deepest is check(deepest)
-    for refuse in (encode, check):
-        with pytest.raises(InvalidInput, match="nested deeper than 64"):
+    assert deepest == decode(encode(deepest)) == decode(encode_known(deepest))
+    for refuse in (encode, encode_known):
+        with pytest.raises(InvalidInput, match="nested too deep"):
             refuse(nested(DEPTH + 1))
+
+
+def test_what_comes_in_leaves_room_for_what_it_is_put_in() -> None:
+    """
+    A result as deep as the limit would be written inside its record, and the
+    record could not be read again.
+    """
+    deepest = nested(INNER)
+
+    assert deepest is check(deepest)
+    with pytest.raises(InvalidInput, match="nested too deep"):
+        check(nested(INNER + 1))
+
+
+@given(VALUES)
+def test_a_known_value_is_encoded_the_same(value: Json) -> None:
+    """
+    The quick way and the careful way write the same bytes.
+    """
+    assert encode(value) == encode_known(value)
 
 
 def test_text_full_of_brackets_is_not_deep() -> None:

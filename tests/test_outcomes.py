@@ -42,9 +42,7 @@ VALUES: st.SearchStrategy[Json] = st.recursive(
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | WORDS,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
     max_leaves=6,
 )
 CONTROLS = (
@@ -167,11 +165,7 @@ def bodies() -> list[tuple[str, dict[str, Json]]]:
     ]
 
 
-CONTROL_SAMPLES: tuple[Control, ...] = (
-    Handoff(session="s"),
-    Finish(value=None),
-    Fail(value=None),
-)
+CONTROL_SAMPLES: tuple[Control, ...] = (Handoff(session="s"), Finish(value=None), Fail(value=None))
 OPTIONAL = {
     "outcome": {"control", "after", "raw"},
     "turn outcome": {"text", "value", "tool", "code", "message"},
@@ -212,9 +206,7 @@ def test_an_unknown_field_is_damage(kind: str, body: dict[str, Json]) -> None:
 
 @pytest.mark.parametrize(("kind", "body"), bodies())
 @pytest.mark.parametrize("wrong", [True, [1], {"a": 1}, "no such word"])
-def test_a_field_of_another_type_is_damage(
-    kind: str, body: dict[str, Json], wrong: Json
-) -> None:
+def test_a_field_of_another_type_is_damage(kind: str, body: dict[str, Json], wrong: Json) -> None:
     """
     Each field but the tool's own values says one type, or one of a few words.
     """
@@ -245,10 +237,7 @@ def test_the_last_failure_says_how_often_it_was_tried() -> None:
     """
     failure = Failure(reason="timeout", code="t", message="m", retry="safe")
 
-    assert ("exhausted", 3) == (
-        failure.exhausted(3).retry,
-        failure.exhausted(3).attempts,
-    )
+    assert ("exhausted", 3) == (failure.exhausted(3).retry, failure.exhausted(3).attempts)
     assert ("safe", 1) == (failure.retry, failure.attempts)
 
 

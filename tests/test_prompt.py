@@ -33,18 +33,14 @@ def said(*parts: PromptPart, tools: frozenset[str] = NONE) -> str:
 
 
 @given(st.lists(PARTS), st.randoms())
-def test_order_of_insertion_does_not_matter(
-    parts: list[PromptPart], random: Random
-) -> None:
+def test_order_of_insertion_does_not_matter(parts: list[PromptPart], random: Random) -> None:
     """
     Plugins invariant 75: the order in which plugins load must not cost the cache.
     """
     mixed = list(parts)
     random.shuffle(mixed)
 
-    assert said(*parts, tools=frozenset({"add"})) == said(
-        *mixed, tools=frozenset({"add"})
-    )
+    assert said(*parts, tools=frozenset({"add"})) == said(*mixed, tools=frozenset({"add"}))
 
 
 @given(st.lists(PARTS))

@@ -33,9 +33,7 @@ def answer(message: Message, *, misfit: str | None = None) -> ModelAnswered:
 
 
 def on_answer(message: Message, *, after_tools: bool = False) -> Move:
-    state, move = STANDARD.on_answer(
-        None, answer(message), message, after_tools=after_tools
-    )
+    state, move = STANDARD.on_answer(None, answer(message), message, after_tools=after_tools)
     assert None is state
     return move
 
@@ -103,10 +101,7 @@ def test_an_empty_answer_counts_only_after_tools(message: Message) -> None:
     later = on_answer(message, after_tools=True)
 
     assert isinstance(first, End) and isinstance(first.outcome, Stopped)
-    assert ("provider_error", "empty_response") == (
-        first.outcome.reason,
-        first.outcome.code,
-    )
+    assert ("provider_error", "empty_response") == (first.outcome.reason, first.outcome.code)
     assert first.issue is not None and "empty_response" == first.issue.code
     assert Complete(outcome=Finished(text=message.text)) == later
 

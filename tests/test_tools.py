@@ -24,8 +24,10 @@ from hypothesis import strategies as st
 from typing_extensions import TypedDict
 
 from lash_sdk.errors import InvalidInput
-from lash_sdk.json import Json, decode, encode
+from lash_sdk.graph import chain
+from lash_sdk.json import INNER, Json, decode, encode
 from lash_sdk.messages import File, Image, Text
+from lash_sdk.outcomes import Finish, Success, ToolRecord
 from lash_sdk.tools import (
     OPEN,
     Tool,
@@ -123,10 +125,7 @@ def test_a_schema_is_read_off_the_function() -> None:
             "type": "object",
             "additionalProperties": False,
             "properties": {
-                "query": {
-                    "type": "string",
-                    "description": "What to look for, in a few words.",
-                },
+                "query": {"type": "string", "description": "What to look for, in a few words."},
                 "limit": {"type": "integer", "description": "How many.", "default": 10},
                 "exact": {"type": "boolean", "default": False},
             },
@@ -173,12 +172,9 @@ def test_annotations_say_what_is_allowed() -> None:
     defs: Any = draw.definition.parameters["$defs"]
 
     assert {"enum": ["red", "blue"], "type": "string"} == defs["Colour"]
-    assert {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": 9,
-        "description": "In points.",
-    } == shown["size"]
+    assert {"type": "integer", "minimum": 1, "maximum": 9, "description": "In points."} == shown[
+        "size"
+    ]
     assert ["thin", "bold"] == shown["style"]["enum"]
     assert [{"type": "string"}, {"type": "null"}] == shown["label"]["anyOf"]
     assert None is shown["label"]["default"]
@@ -342,13 +338,7 @@ def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
         (AsyncAdder(), "AsyncAdder", "Add on the loop.", True, 2),
         (functools.partial(scale, factor=5), "scale", "Scale.", False, 10),
         (functools.partial(scale_later, factor=5), "scale_later", "", True, 10),
-        (
-            functools.partial(functools.partial(Adder(1)), a=2),
-            "Adder",
-            "Adds.",
-            False,
-            3,
-        ),
+        (functools.partial(functools.partial(Adder(1)), a=2), "Adder", "Adds.", False, 3),
         (wrapped(scale), "scale", "Scale.", False, None),
         (lambda: 1, None, None, None, None),
     ],
@@ -365,11 +355,7 @@ def test_any_callable_with_types_is_a_tool(
         return
     made = tool(function)
 
-    assert (name, description, awaits) == (
-        made.name,
-        made.definition.description,
-        made.awaits,
-    )
+    assert (name, description, awaits) == (made.name, made.definition.description, made.awaits)
     if result is None:
         return
     arguments = made.validate('{"a": 2}')
@@ -444,9 +430,7 @@ def test_what_a_model_could_not_fill_in_is_refused(
         ({"times": 1}, "unknown option 'times'"),
     ],
 )
-def test_an_option_that_means_nothing_is_refused(
-    options: dict[str, Any], message: str
-) -> None:
+def test_an_option_that_means_nothing_is_refused(options: dict[str, Any], message: str) -> None:
     """
     A misspelt promise would silently not be kept.
     """
@@ -505,9 +489,7 @@ def test_arguments_arrive_as_the_function_wants_them() -> None:
     } == everything.validate(text)
 
 
-@pytest.mark.parametrize(
-    "count", [True, False, 1.0, "1", None, [], {}, 1e3, "1.0"], ids=repr
-)
+@pytest.mark.parametrize("count", [True, False, 1.0, "1", None, [], {}, 1e3, "1.0"], ids=repr)
 def test_only_an_integer_is_an_integer(count: Json) -> None:
     """
     Plugins invariant 38: neither True nor 1.0 is, whatever Python thinks.
@@ -539,10 +521,7 @@ def test_an_integer_may_be_large() -> None:
             "arguments.shape.points[0].z: ",
         ),
         ({"count": 1, "pair": {"left": 1, "up": 2}}, "arguments.pair.up: "),
-        (
-            {"count": 1, "pair": {"left": 1, "right": {"x": 1, "w": 2}}},
-            "arguments.pair.",
-        ),
+        ({"count": 1, "pair": {"left": 1, "right": {"x": 1, "w": 2}}}, "arguments.pair."),
         ({"count": 1, "one": {"x": 9, "z": 1}}, "arguments.one."),
     ],
 )
@@ -589,7 +568,7 @@ NOT_JSON = [
     ('{"a": -Infinity}', "arguments.a: -inf is not JSON"),
     ('{"a": 1e999}', "arguments.a: inf is not JSON"),
     (f'{{"a": {"9" * 5000}}}', "arguments: not JSON: "),
-    (f'{{"a": {"[" * 64}{"]" * 64}}}', "nested deeper than 64"),
+    (f'{{"a": {"[" * 56}{"]" * 56}}}', "nested too deep"),
     (f'{{"a": {"[" * 100_000}', "arguments: not JSON: "),
 ]
 
@@ -599,9 +578,7 @@ def anything(a: Any = None) -> None: ...
 
 
 @pytest.mark.parametrize(("text", "message"), NOT_JSON)
-def test_arguments_that_could_not_be_stored_are_refused(
-    text: str, message: str
-) -> None:
+def test_arguments_that_could_not_be_stored_are_refused(text: str, message: str) -> None:
     """
     They are recorded as they were executed: a NaN would make the turn impossible
     to commit.
@@ -684,9 +661,7 @@ PLAIN: st.SearchStrategy[Json] = st.recursive(
     | st.integers()
     | st.text()
     | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
 
@@ -746,7 +721,7 @@ def looped() -> list[Any]:
 
 def deep() -> list[Any]:
     value: list[Any] = []
-    for _ in range(65):
+    for _ in range(57):
         value = [value]
     return value
 
@@ -780,6 +755,28 @@ def test_what_json_cannot_say_is_refused_by_name(value: object, name: str) -> No
     """
     with pytest.raises(InvalidInput, match=f"^a value of type {name} is not JSON: "):
         as_json(value)
+
+
+def test_the_deepest_value_can_be_stored_and_read_again() -> None:
+    """
+    As arguments and as a result, inside of a record.
+    """
+    deepest: Any = 1
+    for _ in range(INNER - 1):
+        deepest = {"a": deepest}
+    arguments = parse_arguments(json.dumps({"x": deepest["a"]}))
+    finish = Finish(value=as_json([deepest]))
+    made = ToolRecord(
+        call="c",
+        name="n",
+        arguments=arguments,
+        outcome=Success(value=as_json([deepest]), control=finish),
+    )
+    (node,) = chain("t", None, [made])
+
+    assert made == ToolRecord.from_json(decode(node.data))
+    with pytest.raises(InvalidInput, match="nested too deep"):
+        as_json([[deepest]])
 
 
 def test_parts_are_said_as_parts() -> None:

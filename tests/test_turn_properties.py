@@ -59,7 +59,7 @@ FAULTS: dict[str, tuple[str, str]] = {
         "    billed = _bill(turn, event)\n    issues = (*turn.issues, event.issue)",
         "    billed = turn\n    issues = (*turn.issues, event.issue)",
     ),
-    "keys stand still": ("step=turn.step + 1", "step=turn.step"),
+    "keys stand still": ("step = turn.step + 1", "step = turn.step"),
     "a settled turn can be stopped": (
         "TurnStopped: (_ignore, (Phase.SETTLING,))",
         "TurnStopped: (_stopped, (Phase.SETTLING,))",

@@ -31,9 +31,7 @@ ROWS = st.builds(
 
 
 def row(id: str, usage: Usage, *, source: str = "turn", model: str = "m") -> UsageRow:
-    return UsageRow(
-        id=id, turn="t", session="s", source=source, model=model, usage=usage
-    )
+    return UsageRow(id=id, turn="t", session="s", source=source, model=model, usage=usage)
 
 
 @given(USAGES)
@@ -206,9 +204,7 @@ def test_a_report_says_who_spent_on_what() -> None:
         ]
     ).report()
 
-    assert {"turn": Usage(input=1), "child": Usage(input=4, output=2)} == (
-        report.by_source
-    )
+    assert {"turn": Usage(input=1), "child": Usage(input=4, output=2)} == (report.by_source)
     assert {"m1": Usage(input=1, output=2), "m2": Usage(input=4)} == report.by_model
     assert 3 == report.to_json()["rows"]
 

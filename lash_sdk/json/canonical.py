@@ -26,6 +26,9 @@ JsonObject: TypeAlias = "Mapping[str, Json]"
 DEPTH: Final = 64
 """How many lists and objects may nest."""
 
+INNER: Final = 56
+"""How many of them in a value from outside, which is stored inside of others."""
+
 DIGITS: Final = 4300
 """How long an integer may be: no longer can be read back by default."""
 
@@ -49,10 +52,10 @@ def encode(value: Json) -> bytes:
         if "\\ud" in text and _encode(_decoder.decode(text)) != text:
             raise InvalidInput("value: a key holds two surrogates that make a pair")
     except (TypeError, ValueError, RecursionError) as error:
-        check(value)  # says where, if it knows
+        _check(value, "value", DEPTH)  # says where, if it knows
         raise InvalidInput(f"value: not JSON: {error}") from error
     if text.count("[") + text.count("{") > DEPTH:
-        check(value)
+        _check(value, "value", DEPTH)
     return text.encode("ascii")
 
 
@@ -67,7 +70,9 @@ def encode_known(value: Json) -> bytes:
         text = _encode(value)
     except (TypeError, ValueError, RecursionError):
         return encode(value)  # says what's wrong
-    return encode(value) if "\\ud" in text else text.encode("ascii")
+    if "\\ud" in text or text.count("[") + text.count("{") > DEPTH:
+        return encode(value)
+    return text.encode("ascii")
 
 
 def decode(data: bytes) -> Json:
@@ -88,12 +93,16 @@ def decode(data: bytes) -> Json:
 
 def check(value: object, *, where: str = "value") -> Json:
     """
-    Return *value* itself once it's known to be JSON that nests at most `DEPTH`.
+    Return *value* itself once it's known to be JSON that can be stored.
+
+    Whatever comes from outside goes through here where it enters: a tool's
+    arguments and result, a plugin's body, a model's replay data.
 
     Raises:
-        InvalidInput: It isn't; the message has the path of the first culprit.
+        InvalidInput: It isn't JSON, or nests deeper than `INNER`; the message
+            has the path of the first culprit.
     """
-    return _check(value, where, DEPTH)
+    return _check(value, where, INNER)
 
 
 def digest(data: bytes) -> str:
@@ -122,7 +131,7 @@ def _check(value: object, where: str, left: int) -> Json:
             raise InvalidInput(f"{where}: {value!r} is not JSON")
         return value
     if left == 0:
-        raise InvalidInput(f"{where}: nested deeper than {DEPTH}")
+        raise InvalidInput(f"{where}: nested too deep")
     if isinstance(value, (list, tuple)):
         for at, item in enumerate(value):
             _check(item, f"{where}[{at}]", left - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import InvalidInput
-from ..json import Json, decode, encode
+from ..json import Json, check, decode, encode
 from ..messages import Blob, File, Image, Text
 
 
@@ -24,7 +24,7 @@ def as_json(value: object) -> Json:
     if isinstance(value, (list, tuple)) and _has_parts(value):
         return [as_json(item) for item in value]
     try:
-        return decode(encode(value))  # type: ignore[arg-type]
+        return check(decode(encode(value)))  # type: ignore[arg-type]
     except InvalidInput:
         return _model_as_json(value)
 
@@ -44,7 +44,7 @@ def _model_as_json(value: object) -> Json:
 
     try:
         plain: Json = pydantic_core.to_jsonable_python(value, inf_nan_mode="constants")
-        encode(plain)
+        encode(check(plain))
     except (ValueError, InvalidInput) as error:
         name = type(value).__name__
         raise InvalidInput(f"a value of type {name} is not JSON: {error}") from error

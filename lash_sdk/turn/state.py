@@ -57,7 +57,7 @@ class Turn(Value):
     limits: Limits = Limits()  # noqa: RUF009 - a frozen value
     phase: Phase = Phase.READY
     step: int = 0
-    key: str = field(default="", compare=False)
+    key: str = field(init=False, compare=False)
     values: tuple[Message | ToolRecord, ...] = ()
     messages: tuple[Message, ...] = field(default=(), compare=False)
     iteration: int = 0
@@ -72,6 +72,9 @@ class Turn(Value):
     outcome: TurnOutcome | None = None
     revision: int | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"{self.id}/{self.step}")
+
     @property
     def records(self) -> tuple[ToolRecord, ...]:
         """Its tool calls so far, in order."""
@@ -81,7 +84,6 @@ class Turn(Value):
         """Return the turn with what follows from its values and rows."""
         return changed(
             self,
-            key=f"{self.id}/{self.step}",
             messages=tuple([value for value in self.values if isinstance(value, Message)]),
             usage=sum([row.usage for row in self.rows], NOTHING),
         )
