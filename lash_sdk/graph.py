@@ -7,17 +7,14 @@ sees. Appending copies nothing, and nobody who holds a view sees it change.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, overload
+from typing import ClassVar, Final, TypeAlias, overload
 
 from .errors import InvalidHistory, StoreCorrupt
 from .json import Json, encode_known
 from .messages import Message
 from .outcomes import Ending, ToolRecord
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +100,7 @@ def read_node(
         raise StoreCorrupt(f"node {id!r}: {error}") from error
     node = Node(id=id, parent=parent, value=value)
     if data is not None:
-        node._data.append(data)
+        node._data.append(data)  # pyright: ignore[reportPrivateUsage] - its maker
     return node
 
 

@@ -2,6 +2,9 @@
 Graph and history: append-only, shared, and never changed under a reader.
 """
 
+# What is shared shows only from inside.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

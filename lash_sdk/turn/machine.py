@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..errors import InvalidHistory, ProtocolError
@@ -34,14 +34,10 @@ from ..events import (
 )
 from ..graph import check_pairs
 from ..messages import Message, Text, ToolCall, ToolResult, note
-from ..outcomes import Cancelled, Issue, Stopped, ToolRecord
-from ..protocol import STANDARD, Again, Call, Complete, Correct, End
+from ..outcomes import Cancelled, Issue, Stopped, StopReason, ToolRecord
+from ..protocol import STANDARD, Again, Call, Complete, Correct, End, Move, TurnProtocol
 from ..usage import UsageRow
 from .state import Phase, Turn, changed
-
-if TYPE_CHECKING:
-    from ..outcomes import StopReason
-    from ..protocol import Move, TurnProtocol
 
 CORRECTIONS: Final = 2
 """How often a model is told that its answer doesn't fit before the turn stops."""
@@ -230,7 +226,7 @@ def _make(turn: Turn, move: Move, added: tuple[Message, ...]) -> Turn:
         case End():
             issues = turn.issues if move.issue is None else (*turn.issues, move.issue)
             return _next(turn, Phase.SETTLING, added=added, issues=issues, outcome=move.outcome)
-        case _:
+        case _:  # pyright: ignore[reportUnnecessaryComparison] - a plugin's protocol
             raise ProtocolError(f"the protocol made no legal move: {move!r}")
 
 
