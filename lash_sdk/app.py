@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Generator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
 
 from .contexts import HostContext
 from .dispatch.toolbox import Toolbox
 from .errors import InvalidInput, LashError, SessionClosed
+from .json import Json
+from .outcomes import ToolOutcome
 from .plugins.config import OWN, configured
-from .plugins.loading import gather
+from .plugins.loading import Broken, gather
 from .plugins.ranges import SDK_VERSION
+from .plugins.registered import Registered
 from .plugins.registry import Registry
 from .plugins.supply import Supplies
-from .policy import Limits, Policy
-from .ports import Store
+from .policy import Durability, Limits, OnBusy, OnInterrupted, Policy
+from .ports import Model, SessionSummary, Store
+from .prompt import PromptPart
 from .runner.live import Live
 from .session import Lane, Session, act, open_live
-from .tools import as_tool
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-    from types import TracebackType
-
-    from .json import Json
-    from .outcomes import ToolOutcome
-    from .plugins.loading import Broken
-    from .plugins.registry import Registered
-    from .policy import Durability, OnBusy, OnInterrupted
-    from .ports import Model, SessionSummary
-    from .prompt import PromptPart
-    from .tools import Function, Tool
+from .tools import Function, Tool, as_tool
 
 E = TypeVar("E", bound=LashError)
 

@@ -7,17 +7,14 @@ with a hash; the commit's own hash chains them to the commit before it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from .graph import Node, check_pairs
 from .json import Json, Value, digest, encode, encode_known
 from .messages import Blob, Message
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from .usage import UsageRow
+from .usage import UsageRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,24 +7,19 @@ a hook hasn't got raises `Unavailable`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
-from .errors import Unavailable
-from .ports import ROLES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from .commits import Commit, Receipt
-    from .errors import PluginFault
-    from .events import SessionEvent
-    from .json import Json
-    from .messages import Blob, Message, ToolCall
-    from .outcomes import ToolOutcome, ToolRecord, TurnOutcome
-    from .policy import Policy
-    from .ports import ModelRequest
-    from .tools import Arguments, Tool, ToolDefinition
-    from .usage import Usage, UsageRow
+from .commits import Commit, Receipt
+from .errors import PluginFault, Unavailable
+from .events import SessionEvent
+from .json import Json
+from .messages import Blob, Message, ToolCall
+from .outcomes import ToolOutcome, ToolRecord, TurnOutcome
+from .policy import Policy
+from .ports import ROLES, ModelRequest
+from .tools import Arguments, Tool, ToolDefinition
+from .usage import Usage, UsageRow
 
 ALL_ROLES: Final = frozenset(ROLES)
 NO_ROLES: Final[frozenset[str]] = frozenset()

@@ -7,10 +7,9 @@ An effect's key is "<turn id>/<step>", the same on every replay.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from .messages import Message, ToolCall
+from .messages import Message, ToolCall
 
 Checkpoint: TypeAlias = Literal["after_work", "before_completion"]
 

@@ -9,15 +9,12 @@ watches; the committed turn is the truth.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from .json import Json, JsonObject
-from .usage import NOTHING, Usage
-
-if TYPE_CHECKING:
-    from .messages import Message
-    from .outcomes import Issue, StopReason, ToolRecord, TurnOutcome
-    from .usage import UsageRow
+from .messages import Message
+from .outcomes import Issue, StopReason, ToolRecord, TurnOutcome
+from .usage import NOTHING, Usage, UsageRow
 
 # --- facts that a turn takes in ------------------------------------------------
 

@@ -9,14 +9,12 @@ records what it lets happen. `OpenSeam` keeps no record; it's what
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from .effects import Effect
-    from .events import Event
-    from .outcomes import ToolRecord
+from .effects import Effect
+from .events import Event
+from .outcomes import ToolRecord
 
 
 class Seam(Protocol):

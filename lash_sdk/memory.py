@@ -9,8 +9,9 @@ store on disk but that it's gone with the process.
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from .commits import Commit, Component, Head, Receipt
 from .errors import (
@@ -21,13 +22,9 @@ from .errors import (
     SessionDeleted,
     StoreCorrupt,
 )
+from .graph import Node
 from .messages import Blob
 from .ports import Page, SessionSummary, Store
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-
-    from .graph import Node
 
 PAGE: Final = 500
 """Nodes in one page of a loaded session."""

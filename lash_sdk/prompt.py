@@ -7,11 +7,9 @@ them. The text depends on what was contributed, never on the order it came in.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from typing import Final, Literal, TypeAlias
 
 Slot: TypeAlias = Literal["intro", "execution", "guidance", "project", "runtime", "environment"]
 

@@ -9,16 +9,23 @@ session and handed back. `STANDARD` is ordinary tool calling.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
-from .outcomes import Fail, Finish, Finished, HandedOff, Issue, Stopped, Success
-
-if TYPE_CHECKING:
-    from .events import ModelAnswered
-    from .json import Json
-    from .messages import Message, ToolCall
-    from .outcomes import ToolRecord, TurnOutcome
-    from .tools import ToolDefinition
+from .events import ModelAnswered
+from .json import Json
+from .messages import Message, ToolCall
+from .outcomes import (
+    Fail,
+    Finish,
+    Finished,
+    HandedOff,
+    Issue,
+    Stopped,
+    Success,
+    ToolRecord,
+    TurnOutcome,
+)
+from .tools import ToolDefinition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,22 +8,17 @@ records stand in the order the model asked.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
-from ..events import ToolEnded, ToolsFinished, ToolStarted
-from ..messages import Message, Text, ToolResult
+from ..events import SessionEvent, ToolEnded, ToolsFinished, ToolStarted
+from ..hooks.specs import Projector
+from ..journal import Seam
+from ..messages import Message, Text, ToolCall, ToolResult
 from ..outcomes import Cancelled, Failure, Issue, ToolRecord
 from ..policy import GRACE
 from .call import Bench, Made, make_call
 from .projection import status
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from ..events import SessionEvent
-    from ..hooks.specs import Projector
-    from ..journal import Seam
-    from ..messages import ToolCall
 
 
 class Desk(Bench, Protocol):

@@ -9,29 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from ..contexts import ToolContext
+from ..contexts import Scope, ToolContext
 from ..errors import InvalidInput, PluginFault, ToolDenied
-from ..hooks.answers import Abort, Allow, Ask, Deny
-from ..json import encode
-from ..outcomes import Cancelled, Failure, Issue, Success, ToolRecord
-from ..tools import as_json, attachments, parse_arguments
+from ..hooks.answers import Abort, Allow, Ask, Decision, Deny
+from ..json import Json, encode
+from ..messages import Blob, Message, ToolCall
+from ..outcomes import Cancelled, Failure, FailureClass, Issue, Success, ToolOutcome, ToolRecord
+from ..plugins.registry import Plans
+from ..tools import Tool, as_json, attachments, parse_arguments
 from . import candidate
 from .threads import in_thread
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from ..contexts import Scope
-    from ..hooks.answers import Decision
-    from ..json import Json
-    from ..messages import Blob, Message, ToolCall
-    from ..outcomes import FailureClass, ToolOutcome
-    from ..plugins.registry import Plans
-    from ..tools import Tool
-    from .toolbox import Toolbox
+from .toolbox import Toolbox
 
 
 class Bench(Protocol):

@@ -8,9 +8,11 @@ saw the old ones, once; a second replacement is an error.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..contexts import ToolContext
 from ..errors import InvalidInput, PluginFault
 from ..hooks.answers import (
     AbortTurn,
@@ -20,17 +22,11 @@ from ..hooks.answers import (
     ReplaceToolArgs,
     ShortCircuitTool,
 )
-from ..outcomes import Failure, Success
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..contexts import ToolContext
-    from ..json import Json
-    from ..messages import Message
-    from ..outcomes import ToolOutcome
-    from ..plugins.plans import DirectivesPlan
-    from ..plugins.registry import Registered
+from ..json import Json
+from ..messages import Message
+from ..outcomes import Failure, Success, ToolOutcome
+from ..plugins.plans import DirectivesPlan
+from ..plugins.registered import Registered
 
 
 @dataclass(slots=True)

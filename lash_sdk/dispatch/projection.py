@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ..json import encode
-from ..messages import File, Image, Text, ToolResult, part_from_json
-from ..outcomes import Failure, Success
-
-if TYPE_CHECKING:
-    from ..json import Json
-    from ..messages import ToolCall, ToolStatus
-    from ..outcomes import ToolOutcome
+from ..json import Json, encode
+from ..messages import File, Image, Text, ToolCall, ToolResult, ToolStatus, part_from_json
+from ..outcomes import Failure, Success, ToolOutcome
 
 Shown = tuple[Text | Image | File, ...]
 

@@ -7,20 +7,17 @@ layer hides, a stronger one may show again, but for hiding by the host itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..commits import Component
+from ..contexts import SessionContext
 from ..errors import InvalidInput, PluginConflict, PluginFault
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from ..contexts import SessionContext
-    from ..hooks.answers import Visibility
-    from ..json import Json
-    from ..plugins.registry import Plans
-    from ..tools import Tool, ToolDefinition
+from ..hooks.answers import Visibility
+from ..json import Json
+from ..plugins.registry import Plans
+from ..tools import Tool, ToolDefinition
 
 HOST: Final = "app"
 """The source of tools that the application handed over."""

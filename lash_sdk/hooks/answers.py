@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from ..json import Json
-    from ..messages import Message
-    from ..outcomes import ToolOutcome
+from ..json import Json
+from ..messages import Message
+from ..outcomes import ToolOutcome
 
 # --- directives ----------------------------------------------------------------
 

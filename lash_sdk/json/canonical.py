@@ -10,13 +10,11 @@ list, and two surrogates that make a pair as the character they stand for.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from json import JSONDecodeError, JSONDecoder, JSONEncoder
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from ..errors import InvalidInput, StoreCorrupt
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 """What JSON can say. Mappings have text keys; sequences are lists or tuples."""

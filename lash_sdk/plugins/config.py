@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from .registry import Registered
+from .registered import Registered
 
 OWN: Final = "plugins"
 """The section that isn't a plugin's: `{"plugins": {"disable": ["name"]}}`."""

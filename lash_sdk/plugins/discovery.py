@@ -11,14 +11,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .ranges import SDK_VERSION, fits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 GROUP: Final = "lash"
 """The entry-point group of plugins."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 import inspect
 import logging
 import traceback
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from ..errors import PluginFault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .registry import Registered
+from .registered import Registered
 
 STRIKES: Final = 5
 """Faults in a row after which a plugin's hooks are switched off in a session."""

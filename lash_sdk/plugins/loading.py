@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..errors import PluginConflict
 from .discovery import Found, disabled, installed
 from .ranges import SDK_VERSION
-from .registry import Registered, register
+from .registered import Registered, register
 from .standard import Standard
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 OWN_DIST: Final = "lash-sdk"
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from ..errors import PluginConflict
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from .registry import Registered
+from .registered import Registered
 
 PHASES: Final = ("early", "normal", "late")
 

@@ -11,17 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from ..hooks.answers import Abort, Allow, Ask, Deny
+from ..contexts import SessionContext
+from ..errors import PluginFault
+from ..hooks.answers import Abort, Allow, Ask, Decision, Deny
+from ..hooks.kinds import Hook
 from .faults import SWITCHABLE, blame
-
-if TYPE_CHECKING:
-    from ..contexts import SessionContext
-    from ..errors import PluginFault
-    from ..hooks.answers import Decision
-    from ..hooks.kinds import Hook
-    from .registry import Registered
+from .registered import Registered
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import operator
 import re
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+from typing import Final
 
 SDK_VERSION: Final = "0.1.0.dev0"
 """This SDK's version; the same as in its `pyproject.toml`, by a test."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+from ..contexts import HostContext
 from ..hooks import Plugin, store
 from ..memory import MemoryStore
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..contexts import HostContext
-    from ..ports import StoreFactory
+from ..ports import StoreFactory
 
 
 class Standard(Plugin):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from ..commits import Component
 from ..errors import PluginFault
 from ..hooks.plugin import Plugin
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from ..json import Json
+from ..json import Json
 
 PREFIX: Final = "plugin/"
 """A component's name is this and the plugin's name."""

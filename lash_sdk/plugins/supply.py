@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
+from ..contexts import HostContext
 from ..errors import InvalidInput, LashError, PluginFault, Unavailable
 from ..hooks import HOOKS
-from ..ports import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ..contexts import HostContext
-    from ..ports import Model
-    from .loading import Broken
-    from .registry import Registered, Registry
+from ..ports import Model, Store
+from .loading import Broken
+from .registered import Registered
+from .registry import Registry
 
 PACKAGES: Final[Mapping[str, Mapping[str, str]]] = {
     "store": {"sqlite": "lash-store-sqlite", "postgresql": "lash-store-postgres"},

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from ..contexts import ModelContext, TurnContext
+from ..effects import AskModel
 from ..errors import ContextOverflow, InvalidInput, LashError, ModelError, PluginFault
 from ..events import (
     AnswerRetracted,
+    Event,
     ModelAnswered,
     ModelFailed,
     ModelStarted,
@@ -20,21 +23,13 @@ from ..events import (
 from ..hooks.answers import Allow
 from ..json import check
 from ..messages import Message, Reasoning, Text, ToolCall
-from ..outcomes import Issue
-from ..ports import ModelAnswer, ModelRequest
+from ..outcomes import Issue, StopReason
+from ..ports import Chunk, Emit, ModelAnswer, ModelRequest
+from ..turn import Turn
 from ..usage import NOTHING, Usage
+from .live import Live
+from .options import Options
 from .prepare import build_prompt
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from ..effects import AskModel
-    from ..events import Event
-    from ..outcomes import StopReason
-    from ..ports import Chunk, Emit
-    from ..turn import Turn
-    from .drive import Options
-    from .live import Live
 
 CONTEXT: Final = frozenset(("snapshot", "lifecycle", "turns", "tasks", "graph", "direct"))
 RAW_LIMIT: Final = 4000

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..contexts import TurnContext
+from ..effects import PassCheckpoint
 from ..errors import PluginFault
-from ..events import CheckpointAborted, CheckpointPassed, MessagesAdded
+from ..events import CheckpointAborted, CheckpointPassed, Event, MessagesAdded
+from ..messages import Message
 from ..outcomes import Issue
+from ..turn import Turn
 from .directives import apply
-
-if TYPE_CHECKING:
-    from ..effects import PassCheckpoint
-    from ..events import Event
-    from ..messages import Message
-    from ..turn import Turn
-    from .live import Live
+from .live import Live
 
 ROLES: Final = frozenset(("lifecycle", "trace"))
 

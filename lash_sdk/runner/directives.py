@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..errors import InvalidInput, PluginFault
 from ..hooks.answers import AbortTurn, CreateSession, EmitEvents, EmitTrace, EnqueueMessages
 from ..messages import Message
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ..plugins.registry import Registered
-    from .live import Live
+from ..plugins.registered import Registered
+from .live import Live
 
 WELCOME: Final = ("user", "system")
 """Roles that a plugin may speak in; others are dropped."""

@@ -9,49 +9,25 @@ the cancellation go on to whoever waits.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never, cast
+from typing import Any, assert_never, cast
 
 from ..commits import Receipt
 from ..contexts import TurnContext, UsageContext
 from ..dispatch.batch import Batch
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..events import Event, InputAccepted, TurnEnded, TurnStarted, TurnStopped, UsageAdded
+from ..messages import Blob, Message
+from ..outcomes import StopReason
 from ..turn import Phase, Turn, advance
 from .ask import Asking
 from .checkpoint import checkpoint
 from .directives import welcome
+from .live import Live
+from .options import Options
 from .prepare import prepare
 from .settle import Settling
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..json import Json, JsonObject
-    from ..messages import Blob, Message
-    from ..outcomes import StopReason
-    from ..policy import Policy
-    from ..ports import Model
-    from .live import Live
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """
-    What one turn is run with.
-
-    Attributes:
-        instructions: Said in this turn alone.
-        schema: The JSON schema that the answer must fit.
-        fit: Takes the answer's text; returns (why it doesn't fit, the value).
-    """
-
-    model: Model
-    policy: Policy
-    instructions: str | None = None
-    schema: JsonObject | None = None
-    fit: Callable[[str], tuple[str | None, Json]] | None = None
 
 
 class Drive:

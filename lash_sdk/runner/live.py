@@ -7,42 +7,30 @@ is immutable.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from ..contexts import EventContext, FaultContext, SessionContext
+from ..contexts import EventContext, FaultContext, SessionContext, ToolContext
 from ..dispatch import call as calls
 from ..dispatch.projection import project
 from ..dispatch.toolbox import Toolbox
 from ..errors import Unavailable
-from ..events import PluginEmitted, PluginFailed, ToolProgressed
+from ..events import PluginEmitted, PluginFailed, SessionEvent, ToolProgressed
 from ..graph import Graph, History
-from ..journal import OpenSeam
-from ..json import check
+from ..hooks.specs import Projector
+from ..journal import OpenSeam, Seam
+from ..json import Json, check
+from ..messages import Blob, Message
+from ..outcomes import ToolOutcome
 from ..plugins.faults import Faults
+from ..plugins.registry import Plans, Registry
 from ..plugins.state import states
 from ..policy import Policy
-from ..ports import ROLES
-from ..prompt import PromptCache
-from ..protocol import STANDARD
-from ..usage import Ledger
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from ..contexts import ToolContext
-    from ..events import SessionEvent
-    from ..hooks.specs import Projector
-    from ..journal import Seam
-    from ..json import Json
-    from ..messages import Blob, Message
-    from ..outcomes import ToolOutcome
-    from ..plugins.registry import Plans, Registry
-    from ..ports import Model, Store
-    from ..prompt import PromptPart
-    from ..protocol import TurnProtocol
-    from ..usage import UsageRow
-
+from ..ports import ROLES, Model, Store
+from ..prompt import PromptCache, PromptPart
+from ..protocol import STANDARD, TurnProtocol
+from ..usage import Ledger, UsageRow
 
 MODEL_HOOKS: Final = (
     "around_model",

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..contexts import PromptContext, TurnContext
-from ..events import TurnAborted, TurnPrepared
+from ..effects import Prepare
+from ..events import Event, TurnAborted, TurnPrepared
+from ..messages import Message
 from ..prompt import PromptLayer, PromptPart
+from ..turn import Turn
 from .directives import apply
-
-if TYPE_CHECKING:
-    from ..effects import Prepare
-    from ..events import Event
-    from ..messages import Message
-    from ..turn import Turn
-    from .live import Live
+from .live import Live
 
 BEFORE_TURN: Final = frozenset(("snapshot", "tool_state", "lifecycle", "trace"))
 PROMPT: Final = frozenset(("snapshot", "catalogue", "tasks", "direct"))

@@ -6,26 +6,23 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..commits import Commit, Component, PluginRow, Receipt
 from ..contexts import CommitContext, TurnContext
+from ..effects import WriteCommit
 from ..errors import InvalidInput, PluginFault
 from ..events import CommitAccepted
 from ..graph import chain
 from ..json import Json, Value, check
-from ..messages import blobs
+from ..messages import Blob, Message, blobs
 from ..outcomes import Ending, Stopped
 from ..plugins.state import save, states
 from ..policy import GRACE
+from ..ports import Store
+from ..turn import Turn
 from .directives import apply
-
-if TYPE_CHECKING:
-    from ..effects import WriteCommit
-    from ..messages import Blob, Message
-    from ..ports import Store
-    from ..turn import Turn
-    from .live import Live
+from .live import Live
 
 ROLES: Final = frozenset(("lifecycle", "trace"))
 PROTOCOL: Final = "protocol"

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from ..errors import InvalidInput, PluginConflict
-from ..json import encode
-from ..outcomes import Cancelled, Failure, Success
+from ..hooks.answers import Action
+from ..json import Json, encode
+from ..outcomes import Cancelled, Failure, Success, ToolOutcome
+from ..runner.live import Live
 from ..tools import as_json, tool
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ..hooks.answers import Action
-    from ..json import Json
-    from ..outcomes import ToolOutcome
-    from ..runner.live import Live
 
 
 def actions(live: Live) -> dict[str, Action]:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
 
+from ..dispatch.toolbox import ToolState
 from ..errors import SessionBusy, SessionClosed, Unavailable
-from ..messages import user
-from ..policy import Limits
+from ..events import SessionEvent
+from ..graph import Graph, Node
+from ..json import Json
+from ..messages import Blob, Message, UserPart, user
+from ..outcomes import ToolOutcome
+from ..policy import Limits, Policy
+from ..ports import InboxItem, Model
+from ..tools import ToolDefinition
+from ..usage import UsageReport
 from .actions import act
-from .lane import Ask
+from .lane import Ask, Lane
 from .output import Output
+from .record import TurnRecord
 from .stream import Stream
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-    from types import TracebackType
-
-    from ..dispatch.toolbox import ToolState
-    from ..events import SessionEvent
-    from ..graph import Graph, Node
-    from ..json import Json
-    from ..messages import Blob, Message, UserPart
-    from ..outcomes import ToolOutcome
-    from ..policy import Policy
-    from ..ports import InboxItem, Model
-    from ..tools import ToolDefinition
-    from ..usage import UsageReport
-    from .lane import Lane
-    from .record import TurnRecord
 
 T = TypeVar("T")
 

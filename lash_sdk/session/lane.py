@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..commits import Commit, Component
+from ..commits import Commit, Component, Receipt
 from ..contexts import ConfigContext
+from ..dispatch.toolbox import ToolState
 from ..errors import (
     ContextOverflow,
     ModelError,
@@ -19,26 +21,20 @@ from ..errors import (
     SessionClosed,
     Unavailable,
 )
+from ..hooks.answers import Visibility
 from ..hooks.plugin import Plugin
+from ..messages import Message
 from ..outcomes import Finished, Stopped
-from ..runner.drive import Drive, Options
+from ..policy import OnBusy, Policy
+from ..ports import Model
+from ..runner.drive import Drive
+from ..runner.live import Live
+from ..runner.options import Options
 from ..turn import Turn
-from ..usage import NOTHING, Ledger
+from ..usage import NOTHING, Ledger, UsageReport
 from .opening import POLICY, load
+from .output import Output
 from .record import TurnRecord
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..commits import Receipt
-    from ..dispatch.toolbox import ToolState
-    from ..hooks.answers import Visibility
-    from ..messages import Message
-    from ..policy import OnBusy, Policy
-    from ..ports import Model
-    from ..runner.live import Live
-    from ..usage import UsageReport
-    from .output import Output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..commits import Stored
+from ..commits import Head, Stored
 from ..dispatch.toolbox import COMPONENT as TOOLS
 from ..errors import PluginConflict, Unavailable
-from ..graph import Graph, History
+from ..graph import Graph, History, Node
 from ..hooks.plugin import Plugin
-from ..json import decode
+from ..json import Json, decode
 from ..messages import Message
 from ..plugins.state import PREFIX, restore, states
 from ..policy import Policy
+from ..runner.live import Live
 from ..runner.prepare import sync_tools
 from ..runner.settle import PROTOCOL, ProtocolState
 from ..usage import Ledger
-
-if TYPE_CHECKING:
-    from ..commits import Head
-    from ..graph import Node
-    from ..json import Json
-    from ..runner.live import Live
 
 POLICY = "policy"
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import InvalidInput
-
-if TYPE_CHECKING:
-    from ..json import Json, JsonObject
+from ..json import Json, JsonObject
 
 
 class Output:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..outcomes import Finished, turn_outcome_to_json
-
-if TYPE_CHECKING:
-    from ..json import Json, JsonObject
-    from ..messages import Message
-    from ..outcomes import Issue, ToolRecord, TurnOutcome
-    from ..usage import Usage
+from ..json import Json, JsonObject
+from ..messages import Message
+from ..outcomes import Finished, Issue, ToolRecord, TurnOutcome, turn_outcome_to_json
+from ..usage import Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

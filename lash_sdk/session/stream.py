@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Final
 
-from ..events import Gap, ReasoningDelta, TextDelta
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from types import TracebackType
-    from typing import Any
-
-    from ..events import SessionEvent
-    from .record import TurnRecord
+from ..events import Gap, ReasoningDelta, SessionEvent, TextDelta
+from .record import TurnRecord
 
 BUFFER: Final = 1000
 """Events that wait for a slow consumer; then older deltas make way."""

@@ -1,0 +1,64 @@
+"""A plugin that takes part: its class or module, its name, its place."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from ..errors import InvalidInput
+from ..hooks import Plugin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """
+    A plugin that takes part.
+
+    Attributes:
+        thing: Its class, or its module if it has plain functions.
+        index: Of its instance in a session's `instances`; None if it has no
+            hook that a session calls.
+        source: Where it comes from, for errors: a distribution, or "plugins=".
+        config: Its parsed configuration.
+    """
+
+    name: str
+    version: str
+    thing: type[Plugin] | ModuleType
+    source: str = "plugins="
+    index: int = -1
+    config: Any = None
+
+    @property
+    def phase(self) -> str:
+        """Its phase; "normal" for a module."""
+        return getattr(self.thing, "phase", "normal")
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """Names of plugins that come after it."""
+        return getattr(self.thing, "before", ())
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """Names of plugins that come before it."""
+        return getattr(self.thing, "after", ())
+
+
+def register(thing: object, *, name: str = "", version: str = "") -> Registered:
+    """
+    Return a class or module as a plugin.
+
+    Raises:
+        InvalidInput: It's neither a `Plugin` class nor a module.
+    """
+    if isinstance(thing, type) and issubclass(thing, Plugin):
+        own = thing.name or name or thing.__name__.lower()
+        return Registered(name=own, version=thing.version or version or "0", thing=thing)
+    if inspect.ismodule(thing):
+        own = name or thing.__name__.rpartition(".")[2]
+        return Registered(name=own, version=version or "0", thing=thing)
+    hint = " (pass the class, not an instance)" if isinstance(thing, Plugin) else ""
+    raise InvalidInput(f"expected a Plugin class or a module, found {thing!r}{hint}")
