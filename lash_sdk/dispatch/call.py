@@ -200,6 +200,9 @@ async def _attempts(bench: Bench, ctx: ToolContext, made: Made) -> ToolOutcome:
             outcome = await bench.make(ctx)
         except PluginFault as fault:
             return _fault(made, fault, "around_tool_failed")
+        if not isinstance(outcome, (Success, Failure, Cancelled)):
+            odd = f"a plugin's around_tool returned {outcome!r}, which is no outcome"  # type: ignore[unreachable]
+            return _failure("internal", "around_tool_failed", odd, source="plugin")
         if not isinstance(outcome, Failure) or outcome.retry != "safe":
             return outcome
         if ctx.attempt >= retry.attempts:
@@ -214,18 +217,20 @@ async def attempt(ctx: ToolContext) -> ToolOutcome:
     assert tool is not None  # noqa: S101 - for the type checker
     definition = tool.definition
     repeatable = definition.retry.attempts > 1
+    limit: asyncio.Timeout | None = None
     try:
         if definition.timeout is None:
             value = await _invoke(tool, ctx)
         else:
-            async with asyncio.timeout(definition.timeout):
+            async with asyncio.timeout(definition.timeout) as limit:
                 value = await _invoke(tool, ctx)
         if isinstance(value, (Success, Failure, Cancelled)):
             return value
         ctx.attached += attachments(value)
         return Success(value=as_json(value))
-    except TimeoutError:
-        text = f"no answer within {definition.timeout} s"
+    except TimeoutError as error:
+        ours = limit is not None and limit.expired()
+        text = f"no answer within {definition.timeout} s" if ours else f"TimeoutError: {error}"
         safe = repeatable and definition.retry.idempotent
         return _failure("timeout", "tool_timeout", text, retry=safe)
     except ToolDenied as error:

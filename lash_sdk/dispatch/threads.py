@@ -23,7 +23,8 @@ async def in_thread(function: Callable[..., object], arguments: dict[str, Any]) 
     """
     Return what *function* returns, called in a thread with the caller's context.
 
-    If the caller is cancelled, the thread goes on and its result is dropped.
+    If the caller is cancelled, the thread goes on and its result is dropped; a
+    function that was still waiting for a thread isn't called.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
@@ -43,6 +44,8 @@ async def in_thread(function: Callable[..., object], arguments: dict[str, Any]) 
         value: object = None
         failed: BaseException | None = None
         with _slots:
+            if done.cancelled():
+                return
             try:
                 value = context.run(function, **arguments)
             except BaseException as error:

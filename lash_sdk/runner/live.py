@@ -7,7 +7,9 @@ is immutable.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -90,6 +92,7 @@ class Live:
     hooks_models: bool = field(init=False)
     make: Callable[[ToolContext], Awaitable[ToolOutcome]] = calls.attempt
     listeners: list[Callable[[SessionEvent], None]] = field(default_factory=list)
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     blobs: dict[str, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -135,11 +138,22 @@ class Live:
         self.emit(plugin, f"plugin.{plugin}.{name}", body)
 
     def progress(self, ctx: ToolContext, text: str) -> None:
-        """Show how far a call is."""
-        if self.watch is not None:
-            self.watch(
-                ToolProgressed(turn=ctx.turn_id, call=ctx.call.id, name=ctx.call.name, text=text)
-            )
+        """Show how far a call is, unless it's over; safe from any thread."""
+        if self.watch is None:
+            return
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:  # a tool's thread; a loop that's closed hears nothing
+            with suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self._progressed, ctx, text)
+            return
+        self._progressed(ctx, text)
+
+    def _progressed(self, ctx: ToolContext, text: str) -> None:
+        over = ctx.cancelled or ctx.outcome is not None
+        if self.watch is not None and not over:
+            call = ctx.call
+            self.watch(ToolProgressed(turn=ctx.turn_id, call=call.id, name=call.name, text=text))
 
     async def read_blob(self, blob: Blob) -> bytes:
         """
