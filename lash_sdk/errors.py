@@ -237,7 +237,8 @@ class PluginFault(LashError):
     ) -> None:
         text = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
         at = f" at {where}" if where else ""
-        super().__init__(f"plugin {plugin!r} {version} failed in {hook}{at}: {text}")
+        of = "" if session is None else f" (session {session!r})"
+        super().__init__(f"plugin {plugin!r} {version} failed in {hook}{at}{of}: {text}")
         self.plugin = plugin
         self.version = version
         self.hook = hook

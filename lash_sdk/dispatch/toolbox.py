@@ -16,6 +16,7 @@ from ..contexts import SessionContext
 from ..errors import InvalidInput, PluginConflict, PluginFault
 from ..hooks.answers import Visibility
 from ..json import Json
+from ..plugins.registered import Registered
 from ..plugins.registry import Plans
 from ..tools import Tool, ToolDefinition
 
@@ -24,6 +25,7 @@ HOST: Final = "app"
 
 COMPONENT: Final = "tools"
 VERSION: Final = 1
+WORDS: Final = ("hidden", "shown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +108,19 @@ class Toolbox:
         tools, sources = dict(self._host), dict.fromkeys(self._host, HOST)
         if plans.provide_tools is not None:
             for plugin, provided in plans.provide_tools(ctx):
+                if not _are_tools(provided):
+                    wrong = f"expected tools, as @tool makes them, found {provided!r}"
+                    raise _fault(ctx, plugin, "provide_tools", wrong)
                 for name, tool in _by_name(plugin.name, provided).items():
                     if name in tools:
                         raise PluginConflict(
                             f"tool {name!r} is provided by {sources[name]!r} and by {plugin.name!r}"
                         )
                     tools[name], sources[name] = tool, plugin.name
-        self._tools, self._sources = tools, sources
         self._ask_availability(ctx, plans)
+        if tools.keys() != self._tools.keys():
+            self.state = replace(self.state, generation=self.state.generation + 1)
+        self._tools, self._sources = tools, sources
         self._show()
 
     def check(self, state: ToolState) -> None:
@@ -128,7 +135,8 @@ class Toolbox:
             raise InvalidInput(
                 f"tool state: expected generation {self.state.generation}, found {state.generation}"
             )
-        if unknown := sorted(set(state.overrides) - set(self._tools)):
+        known = self._tools.keys() | self.state.overrides.keys()  # some may be absent now
+        if unknown := sorted(state.overrides.keys() - known):
             raise InvalidInput(f"tool state: no tool {unknown[0]!r}")
 
     def apply(self, state: ToolState) -> ToolState:
@@ -157,15 +165,17 @@ class Toolbox:
             return
         before = self._plugins
         found: dict[str, Visibility] = {}
-        try:
-            for _plugin, overrides in plans.provide_availability(ctx):
-                for name, visibility in overrides.items():
-                    if found.get(name) != "hidden":
-                        found[name] = visibility
-        except PluginFault as fault:
-            ctx.scope.faults.pending.append((fault, False))
-            self._closed = True  # and what was hidden before stays so
-            found |= {n: word for n, word in before.items() if word == "hidden"}
+        for plugin, overrides in plans.provide_availability(ctx):
+            words: Mapping[str, Visibility] = overrides
+            if not _are_words(overrides):
+                if not isinstance(overrides, PluginFault):
+                    wrong = f"expected 'hidden' or 'shown' by name, found {overrides!r}"
+                    _fault(ctx, plugin, "provide_availability", wrong)
+                self._closed = True  # and what was hidden before stays so
+                words = {n: word for n, word in before.items() if word == "hidden"}
+            for name, visibility in words.items():
+                if found.get(name) != "hidden":
+                    found[name] = visibility
         self._plugins = found
 
     def _show(self) -> None:
@@ -183,6 +193,23 @@ class Toolbox:
             if word is not None:
                 return word == "shown"
         return not tool.definition.hidden
+
+
+def _are_tools(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(each, Tool) for each in value)
+
+
+def _are_words(value: object) -> bool:
+    return isinstance(value, Mapping) and all(word in WORDS for word in value.values())
+
+
+def _fault(ctx: SessionContext, plugin: Registered, hook: str, wrong: str) -> PluginFault:
+    """Return a fault of what a plugin returned, once it's noted for `on_fault`."""
+    fault = PluginFault(
+        plugin.name, plugin.version, hook, cause=TypeError(wrong), session=ctx.session_id
+    )
+    ctx.scope.faults.pending.append((fault, False))
+    return fault
 
 
 def _by_name(source: str, tools: Iterable[Tool]) -> dict[str, Tool]:

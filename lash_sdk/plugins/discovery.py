@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -56,7 +57,10 @@ def installed() -> tuple[Found, ...]:
     stamp = _stamp()
     if os.environ.get("LASH_NO_INDEX", "") not in ("", "0"):
         return _read_metadata(stamp)
-    path = _index_path()
+    try:
+        path = _index_path()
+    except RuntimeError:  # a user without a home has no place for it
+        return _read_metadata(stamp)
     if (kept := _read_index(path, stamp)) is not None:
         return kept
     found = _read_metadata(stamp)
@@ -66,7 +70,8 @@ def installed() -> tuple[Found, ...]:
 
 def disabled(config: Any = None) -> frozenset[str]:
     """Return the plugins that configuration and `LASH_DISABLE_PLUGINS` turn off."""
-    names = set(filter(None, os.environ.get("LASH_DISABLE_PLUGINS", "").split(",")))
+    listed = os.environ.get("LASH_DISABLE_PLUGINS", "").split(",")
+    names = {name.strip() for name in listed if name.strip()}
     if isinstance(config, dict):
         names.update(config.get("disable", ()))
     return frozenset(names)
@@ -119,7 +124,7 @@ def _read_index(path: Path, stamp: Sequence[Any]) -> tuple[Found, ...] | None:
         if body["stamp"] != stamp:
             return None
         return tuple([Found(**row) for row in body["plugins"]])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None  # missing, corrupt or of another form: it's made again
 
 
@@ -130,8 +135,9 @@ def _write_index(path: Path, stamp: Sequence[Any], found: Iterable[Found]) -> No
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_text(json.dumps(body))
         beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)  # a cache that can't be kept is no error
+    except OSError:  # a cache that can't be kept is no error
+        with suppress(OSError):
+            beside.unlink()
 
 
 def _read_metadata(stamp: Sequence[Sequence[Any]]) -> tuple[Found, ...]:

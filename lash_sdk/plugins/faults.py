@@ -33,6 +33,7 @@ def blame(
         plugin.name, plugin.version, hook, where=where, cause=cause, session=session
     )
     if isinstance(cause, BaseException):
+        fault.__cause__ = cause
         cause.add_note(f"in plugin {plugin.name!r} {plugin.version}, hook {hook}")
     return fault
 

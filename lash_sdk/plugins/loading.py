@@ -54,8 +54,8 @@ def gather(
         for each in installed()
         if (autoload or each.dist == OWN_DIST) and each.name not in names
     ]
-    _refuse_clashes(found)
     off = disabled(config.get("plugins"))
+    _refuse_clashes([each for each in found if each.name not in off])
     loaded: list[Registered] = []
     broken: list[Broken] = []
     for each in found:

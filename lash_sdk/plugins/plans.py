@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..contexts import SessionContext
-from ..errors import PluginFault
+from ..errors import PluginFault, ToolDenied
 from ..hooks.answers import Abort, Allow, Ask, Decision, Deny
 from ..hooks.kinds import Hook
 from .faults import SWITCHABLE, blame
@@ -44,7 +44,9 @@ def compile_plan(hook: Hook, impls: tuple[Impl, ...], *, strict: bool) -> Any:
     """Return the plan of *hook*, or None if nobody implements it."""
     if not impls:
         return None
-    isolate = hook.fault in ("isolate", "keep") and not strict
+    isolate = hook.fault != "abort" and not strict
+    if hook.fault == "closed":
+        return _closed_sync(hook, impls, isolate)
     make = _SYNC if not hook.awaits else _ASYNC
     return make[hook.kind](hook, impls, isolate)
 
@@ -56,11 +58,15 @@ def _skip(ctx: SessionContext, hook: Hook) -> frozenset[int] | set[int]:
 
 
 def _failed(ctx: SessionContext, hook: Hook, impl: Impl, error: Exception) -> PluginFault:
-    return blame(impl.plugin, hook.name, impl.function, error, ctx.session_id)
+    """Return the fault of *impl*, once it's noted for `on_fault`."""
+    fault = blame(impl.plugin, hook.name, impl.function, error, ctx.session_id)
+    ctx.scope.faults.pending.append((fault, False))
+    return fault
 
 
 def _isolated(ctx: SessionContext, hook: Hook, impl: Impl, error: Exception) -> None:
-    ctx.scope.faults.struck(impl.index, _failed(ctx, hook, impl, error))
+    fault = blame(impl.plugin, hook.name, impl.function, error, ctx.session_id)
+    ctx.scope.faults.struck(impl.index, fault)
 
 
 def _fine(ctx: SessionContext, impl: Impl) -> None:
@@ -90,6 +96,29 @@ def _collect_sync(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
                 continue
             if ctx.scope.faults.strikes:
                 _fine(ctx, impl)
+            if value is not None:
+                out.append((impl.plugin, value))
+        return out
+
+    return plan
+
+
+def _closed_sync(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
+    """
+    Everyone is asked, whoever fails, and a fault stands in its answer's place.
+
+    What one plugin hides must stay hidden when another one breaks.
+    """
+
+    def plan(ctx: Any) -> list[tuple[Registered, Any]]:
+        instances, out = ctx.instances, []
+        for impl in impls:
+            try:
+                value = impl.call(instances[impl.index], ctx)
+            except Exception as error:
+                value = _failed(ctx, hook, impl, error)
+                if not isolate:
+                    raise value from error
             if value is not None:
                 out.append((impl.plugin, value))
         return out
@@ -255,9 +284,8 @@ def _decide_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     """The first answer counts; where a fault denies, it's an answer."""
 
     async def plan(ctx: Any) -> tuple[Registered, Any] | None:
-        instances = ctx.instances
         for impl in impls:
-            value = await _decision(ctx, hook, impl, instances[impl.index])
+            value = await _decision(ctx, hook, impl, isolate)
             if value is not None:
                 return impl.plugin, value
         return None
@@ -269,9 +297,9 @@ def _gate_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     """All are asked; a weaker answer never undoes a stronger one."""
 
     async def plan(ctx: Any) -> tuple[Registered, Any] | None:
-        instances, strongest = ctx.instances, None
+        strongest = None
         for impl in impls:
-            value = await _decision(ctx, hook, impl, instances[impl.index])
+            value = await _decision(ctx, hook, impl, isolate)
             if value is None:
                 continue
             if strongest is None or value.strength > strongest[1].strength:
@@ -281,16 +309,20 @@ def _gate_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-async def _decision(ctx: Any, hook: Hook, impl: Impl, instance: object) -> Decision | None:
+async def _decision(ctx: Any, hook: Hook, impl: Impl, isolate: bool) -> Decision | None:
     """Return one plugin's decision; a fault, or nonsense, is a `Deny`."""
     try:
-        value = impl.call(instance, ctx)
+        value = impl.call(ctx.instances[impl.index], ctx)
         if impl.waits:
             value = await value
         if value is None or isinstance(value, (Allow, Ask, Deny, Abort)):
             return value
         raise TypeError(f"expected a decision or None, found {value!r}")
+    except ToolDenied as error:
+        return Deny(reason=str(error))
     except Exception as error:
+        if not isolate:
+            raise _failed(ctx, hook, impl, error) from error
         _isolated(ctx, hook, impl, error)
         return Deny(reason=f"plugin {impl.plugin.name!r} failed in {hook.name}")
 
@@ -325,7 +357,7 @@ def _ring(
         try:
             value = await impl.call(ctx.instances[impl.index], ctx, call_next)
         except Exception as error:
-            if error is raised:
+            if error is raised:  # pyright: ignore[reportUnnecessaryComparison]
                 raise
             raise _failed(ctx, hook, impl, error) from error
         if value is None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pluggy
 
 from ..contexts import CliContext, HostContext
-from ..errors import PluginConflict
+from ..errors import PluginConflict, PluginFault
 from ..hooks import HOOKS
 from ..hooks.kinds import PROJECT, Hook
 from .faults import blame
@@ -49,7 +49,8 @@ class Registry:
         Register *plugins* and compile their hooks.
 
         Raises:
-            PluginConflict: Two have one name, or they wait for each other.
+            PluginConflict: Two have one name, or they wait for each other, or
+                one brings a hook that's there already.
             PluginFault: A hook doesn't fit its spec.
         """
         _refuse_twins(plugins)
@@ -58,7 +59,8 @@ class Registry:
         self._hooks = dict(HOOKS)
         for plugin in self.plugins:
             for hook in getattr(plugin.thing, "specs", ()):
-                self._hooks[hook.name] = hook
+                if self._hooks.setdefault(hook.name, hook) is not hook:
+                    raise PluginConflict(f"hook {hook.name!r} of {_who(plugin)} is there already")
         specs = {name: staticmethod(hook.spec) for name, hook in self._hooks.items()}
         self._manager.add_hookspecs(type("Specs", (), specs))
         self._by_name = {plugin.name: plugin for plugin in self.plugins}
@@ -80,10 +82,8 @@ class Registry:
         self.shared: dict[int, Any] = {}
 
     def instances(self) -> tuple[object, ...]:
-        """Return a session's instances, one per plugin, configured."""
+        """Return a session's instances by index, configured; none if no hook needs one."""
         made: list[object] = []
-        if not any(self._makers):
-            return ()
         for plugin in self._makers:
             if plugin is None:
                 made.append(None)
@@ -113,6 +113,9 @@ class Registry:
         """
         found: dict[str, tuple[Registered, Any]] = {}
         for impl, value in self.ask_host(hook, ctx):
+            if not isinstance(value, Mapping):
+                wrong = f"expected factories by name, found {value!r}"
+                raise blame(impl.plugin, hook.name, impl.function, wrong)
             for name, factory in value.items():
                 if name in found:
                     first = found[name][0]
@@ -159,12 +162,30 @@ class Registry:
     def _app_ring(
         self, impl: Impl, ctx: HostContext, inner: Callable[[], Awaitable[None]]
     ) -> Callable[[], Awaitable[None]]:
-        async def call_next(made: Any) -> None:
-            self.shared[impl.index] = made
-            await inner()
+        def fault(cause: Exception | str) -> PluginFault:
+            return blame(impl.plugin, "around_app", impl.function, cause)
 
         async def ring() -> None:
-            await impl.call(None, ctx, call_next)
+            entered, raised = False, list[Exception]()
+
+            async def call_next(made: Any) -> None:
+                nonlocal entered
+                entered = True
+                self.shared[impl.index] = made
+                try:
+                    await inner()
+                except Exception as error:
+                    raised.append(error)
+                    raise
+
+            try:
+                await impl.call(None, ctx, call_next)
+            except Exception as error:
+                if error in raised:
+                    raise
+                raise fault(error) from error
+            if not entered:
+                raise fault("returned before the app opened: it never called call_next")
 
         return ring
 
@@ -173,18 +194,22 @@ class Registry:
             self._manager.register(plugin.thing, name=plugin.name)
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
-            why = " ".join(str(error).split())
             known = ", ".join(sorted(self._hooks))
-            raise blame(plugin, "registration", _nowhere, f"{why} (hooks: {known})") from error
+            why = f"{' '.join(str(error).split())} (hooks: {known})"
+            raise PluginFault(plugin.name, plugin.version, "registration", cause=why) from error
 
     def _find(self, hook: Hook) -> tuple[Impl, ...]:
         caller = getattr(self._manager.hook, hook.name)
         found = [self._impl(hook, each) for each in caller.get_hookimpls()]
-        return tuple(sorted(found, key=lambda impl: impl.index))
+        backwards = hook.name == "on_session_closed"
+        return tuple(sorted(found, key=lambda impl: impl.index, reverse=backwards))
 
     def _impl(self, hook: Hook, found: Any) -> Impl:
         plugin = self._by_name[found.plugin_name]
         function = found.function
+        if found.wrapper or found.hookwrapper:
+            wrong = "expected a plain function, found a pluggy wrapper: take an around_... hook"
+            raise blame(plugin, hook.name, function, wrong)
         waits = _is_async(function)
         if waits and not hook.awaits:
             raise blame(plugin, hook.name, function, "expected a sync function, found async")
@@ -207,13 +232,15 @@ class Registry:
         )
 
     def _find_makers(self) -> list[Registered | None]:
-        """Return the plugins that need an instance in each session, by index."""
+        """Return whom to make instances of, by index; empty if no session hook is there."""
         needed = {
             impl.index
             for name, impls in self._impls.items()
             if self._hooks[name].life == "session"
             for impl in impls
         }
+        if not needed:
+            return []
         return [
             plugin if plugin.index in needed and isinstance(plugin.thing, type) else None
             for plugin in self.plugins
@@ -252,6 +279,3 @@ def _is_bound(function: Any, plugin: Registered) -> bool:
 
 def _without_instance(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda _instance, *arguments: function(*arguments)
-
-
-def _nowhere() -> None: ...
