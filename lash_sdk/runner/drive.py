@@ -92,6 +92,8 @@ class Drive:
         finally:
             if timer is not None:
                 timer.cancel()
+            if live.faults.pending:  # those that ended the turn too
+                await self._tell_faults()
             cancelled = task.cancelling() > self._before and await self._recover(task)
         if cancelled:
             raise asyncio.CancelledError
@@ -225,6 +227,8 @@ class Drive:
             )
             with suppress(asyncio.CancelledError):  # the caller is told at the end
                 await live.plans.on_turn_committed(ctx)
+        if live.faults.pending:
+            await self._tell_faults()
         if live.watch is not None and turn.outcome is not None:
             live.watch(
                 TurnEnded(
