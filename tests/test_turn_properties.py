@@ -56,8 +56,8 @@ FAULTS: dict[str, tuple[str, str]] = {
         "turn.values",
     ),
     "failed calls cost nothing": (
-        "    billed = _bill(turn, event)\n    issues = (*turn.issues, event.issue)",
-        "    billed = turn\n    issues = (*turn.issues, event.issue)",
+        "    bill = _bill(turn, event)\n",
+        "    bill = {}\n",
     ),
     "keys stand still": ("step = turn.step + 1", "step = turn.step"),
     "a settled turn can be stopped": (
@@ -79,8 +79,8 @@ FAULTS: dict[str, tuple[str, str]] = {
     "the answer is forgotten": ("outcome=turn.pending", "outcome=None"),
     "before_turn is asked each time": ("first=turn.step == 1", "first=True"),
     "providers' ids are kept": (
-        "message = _own_ids(event.message, turn.key)",
-        "message = event.message",
+        "message, calls = _own_ids(event.message, turn.key)",
+        "message, calls = event.message, event.message.calls",
     ),
     "tokens are never short": ("turn.usage.total >= tokens", "False"),
     "issues of a prepared turn are lost": (
@@ -90,8 +90,8 @@ FAULTS: dict[str, tuple[str, str]] = {
     "a turn at work can be refused": ("turn.step != 1", "False"),
     "all calls share one row": ("id=turn.key", "id=turn.id"),
     "what the model said is dropped": (
-        "kept = (message,) if message.calls or message.text.strip() else ()",
-        "kept = (message,) if message.calls else ()",
+        "kept = (message,) if calls or message.text.strip() else ()",
+        "kept = (message,) if calls else ()",
     ),
     "a checkpoint's input is dropped": (
         "added = (*added, note(ANSWER_NOW))",

@@ -33,7 +33,7 @@ from ..events import (
     TurnStopped,
 )
 from ..graph import check_pairs
-from ..messages import Message, Text, ToolCall, ToolResult, note
+from ..messages import Message, Part, Text, ToolCall, ToolResult, note
 from ..outcomes import Cancelled, Issue, Stopped, StopReason, ToolRecord
 from ..protocol import STANDARD, Again, Call, Complete, Correct, End, Move, TurnProtocol
 from ..usage import UsageRow
@@ -122,25 +122,23 @@ def _aborted(turn: Turn, event: TurnAborted, protocol: TurnProtocol) -> Turn:
 
 
 def _answered(turn: Turn, event: ModelAnswered, protocol: TurnProtocol) -> Turn:
-    billed = _bill(turn, event)
-    message = _own_ids(event.message, turn.key)
+    message, calls = _own_ids(event.message, turn.key)
     if (wrong := _unfit(message)) is not None:
         issue = Issue(kind="model", code="invalid_answer", message=wrong)
-        return _stop(billed, "provider_error", issue=issue)
+        return _stop(changed(turn, **_bill(turn, event)), "provider_error", issue=issue)
     after_tools = bool(turn.messages) and turn.messages[-1].role == "tool"
     state, move = protocol.on_answer(turn.state, event, message, after_tools=after_tools)
-    asked = move.calls if isinstance(move, Call) else None
-    if asked != (message.calls or None):
+    if (move.calls if isinstance(move, Call) else None) != (calls or None):
         raise ProtocolError(f"the protocol left calls without results: {move!r}")
-    kept = (message,) if message.calls or message.text.strip() else ()
-    return _make(changed(billed, state=state), move, kept)
+    kept = (message,) if calls or message.text.strip() else ()
+    return _make(changed(turn, state=state, **_bill(turn, event)), move, kept)
 
 
 def _failed(turn: Turn, event: ModelFailed, protocol: TurnProtocol) -> Turn:
     outcome = Stopped(reason=event.reason, code=event.issue.code, message=event.issue.message)
-    billed = _bill(turn, event)
     issues = (*turn.issues, event.issue)
-    return _next(billed, Phase.SETTLING, issues=issues, outcome=outcome)
+    bill = _bill(turn, event)
+    return _next(turn, Phase.SETTLING, issues=issues, outcome=outcome, **bill)
 
 
 def _tooled(turn: Turn, event: ToolsFinished, protocol: TurnProtocol) -> Turn:
@@ -274,8 +272,11 @@ def _next(turn: Turn, phase: Phase, *, added: tuple[Message, ...] = (), **change
     return changed(turn, phase=phase, step=step, key=f"{turn.id}/{step}", **changes)
 
 
-def _bill(turn: Turn, event: ModelAnswered | ModelFailed) -> Turn:
-    """Return the turn with the call's cost in its books, whatever came of it."""
+def _bill(turn: Turn, event: ModelAnswered | ModelFailed) -> dict[str, Any]:
+    """Return what changes with the call's cost in the books, whatever came of it."""
+    iteration = turn.iteration + 1
+    if not event.usage:
+        return {"iteration": iteration}
     row = UsageRow(
         id=turn.key,
         turn=turn.id,
@@ -285,27 +286,24 @@ def _bill(turn: Turn, event: ModelAnswered | ModelFailed) -> Turn:
         usage=event.usage,
         estimated=getattr(event, "estimated", False),
     )
-    return changed(
-        turn,
-        iteration=turn.iteration + 1,
-        usage=turn.usage + event.usage,
-        rows=(*turn.rows, row) if event.usage else turn.rows,
-    )
+    usage = turn.usage + event.usage
+    return {"iteration": iteration, "usage": usage, "rows": (*turn.rows, row)}
 
 
-def _own_ids(message: Message, key: str) -> Message:
-    """Return an answer with our call ids in place of the provider's."""
-    if not message.calls:
-        return message
+def _own_ids(message: Message, key: str) -> tuple[Message, tuple[ToolCall, ...]]:
+    """Return an answer with our call ids in place of the provider's, and its calls."""
+    if not any(type(part) is ToolCall for part in message.parts):
+        return message, ()
     base = key.replace("/", "_")
-    count = 0
-    parts = []
+    calls: list[ToolCall] = []
+    parts: list[Part] = []
     for part in message.parts:
         if isinstance(part, ToolCall):
-            part = replace(part, id=f"{base}_{count}")
-            count += 1
+            id = f"{base}_{len(calls)}"
+            part = ToolCall(id=id, name=part.name, arguments=part.arguments)
+            calls.append(part)
         parts.append(part)
-    return replace(message, parts=tuple(parts))
+    return replace(message, parts=tuple(parts)), tuple(calls)
 
 
 def _unfit(message: Message) -> str | None:
