@@ -16,7 +16,7 @@ from lash_sdk.usage import Ledger
 
 from .failures import CommandError
 from .screen import ending_line, tool_line
-from .words import arguments, clean, short, value
+from .words import arguments, short, value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -198,7 +198,7 @@ def _message_lines(message: Message, records: dict[str, ToolRecord]) -> Iterator
     for part in message.parts:
         match part:
             case Text(text=text):
-                yield f"{who}: {clean(text)}"
+                yield f"{who}: {text}"
             case Image(blob=blob):
                 yield f"{who}: [image {blob.media_type}, {blob.size} bytes]"
             case File(name=name, blob=blob):

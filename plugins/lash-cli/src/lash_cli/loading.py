@@ -35,7 +35,8 @@ def load_tool(spec: str) -> Tool:
         return found
     if isinstance(found, type) or not callable(found):
         raise CommandError(
-            f"--tool {spec!r}: expected a function or what @tool made of one, found {found!r}"
+            f"--tool {spec!r}: expected a function or what @tool made of one, found {found!r}",
+            way_out="the name of a function in that module",
         )
     return as_tool(found)
 
@@ -51,7 +52,8 @@ def load_plugin(spec: str) -> object:
     if not isinstance(found, (type, ModuleType)):
         raise CommandError(
             f"--plugin {spec!r}: expected a Plugin class or a module,"
-            f" found a {type(found).__name__}"
+            f" found a {type(found).__name__}",
+            way_out="the name of a Plugin class in that module",
         )
     return found
 
@@ -65,13 +67,19 @@ def load_thing(option: str, spec: str) -> object:
     """
     where, colon, name = spec.rpartition(":")
     if not colon or not where or not name:
-        raise CommandError(f"{option} {spec!r}: expected {FORM}")
+        raise CommandError(
+            f"{option} {spec!r}: expected {FORM}",
+            way_out=f"{option} lash_cli.tools:calculate, for one",
+        )
     module = _load_module(option, spec, where)
     thing: object = module
     for part in name.split("."):
         if not hasattr(thing, part):
             close = guess(part, vars(module))
-            raise CommandError(f"{option} {spec!r}: no {part!r} in {where!r}{close}")
+            raise CommandError(
+                f"{option} {spec!r}: no {part!r} in {where!r}{close}",
+                way_out="a name that the module has",
+            )
         thing = getattr(thing, part)
     return thing
 

@@ -21,6 +21,7 @@ def run() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _drop_output()
+        code = code or 1
     sys.exit(code)
 
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         _drop_output()
-        return 0
+        return 1
     except SystemExit as error:  # argparse
         return error.code if isinstance(error.code, int) else 2
     except Exception as error:
@@ -42,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _dispatch(argv: Sequence[str]) -> int:
-    if argv[:1] == ["plugins"]:  # as `app` would, without loading it
+    if argv and argv[0] == "plugins":  # as `app` would, without loading it
         from .plugins import main as plugins
 
         return plugins(argv[1:])

@@ -16,7 +16,7 @@ from .failures import OK, STOPPED, CommandError
 from .interrupts import run_async
 from .settings import read_settings
 from .turns import opened
-from .words import short, table
+from .words import clean, short, table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -82,7 +82,7 @@ def show_session(id: str, options: Options, *, as_json: bool) -> int:
         number = 0
         for turn in path:
             number += turn.ending is not None
-            print("\n".join(["", *told(turn, number)]))
+            print(clean("\n".join(["", *told(turn, number)])))
         return OK
 
     return run_async(main())
@@ -109,7 +109,7 @@ def show_tree(id: str, options: Options, *, as_json: bool) -> int:
                 ]
             )
         else:
-            print("\n".join(branches(stored)) or "(no turn yet)")
+            print(clean("\n".join(branches(stored)) or "(no turn yet)"))
         return OK
 
     return run_async(main())
