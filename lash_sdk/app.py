@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
+from weakref import WeakValueDictionary
 
 from .contexts import HostContext
 from .dispatch.toolbox import Toolbox
@@ -24,8 +25,6 @@ from .prompt import PromptPart
 from .runner.live import Live
 from .session import Lane, Session, act, open_live
 from .tools import Function, Tool, as_tool
-
-E = TypeVar("E", bound=LashError)
 
 ID_LIMIT = 255
 """Bytes of UTF-8 that a session id may have."""
@@ -87,7 +86,7 @@ class Lash:
         self._parts = () if isinstance(instructions, str) else tuple(instructions)
         self._policy = Policy(instructions=text, limits=limits or Limits())
         self._lanes: dict[str, Lane] = {}
-        self._opening: dict[str, asyncio.Lock] = {}
+        self._doors: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._models: dict[str, Model] = {}
         self._closing = asyncio.Event()
         self._shared: asyncio.Task[None] | None = None
@@ -124,12 +123,14 @@ class Lash:
         self._supplies = Supplies(self._registry, ctx, self.broken)
         given = self._store_given
         self._store = self._supplies.store(given) if isinstance(given, str) else given
-        if isinstance(self._model, str) and self._model:
-            self.model(self._model)
-        await self._start_shared(ctx)
         try:
+            if isinstance(self._model, str) and self._model:
+                self.model(self._model)
+            await self._start_shared(ctx)
             await self._store.open()
         except BaseException:
+            for model in self._models.values():
+                await model.close()
             await self._stop_shared()
             raise
         self._open = True
@@ -244,16 +245,14 @@ class Lash:
 
     async def _open_session(self, opening: Opening) -> Session:
         self._alive()
-        lock = self._opening.setdefault(opening.id, asyncio.Lock())
-        async with lock:
+        async with self._doors.setdefault(opening.id, asyncio.Lock()):
             lane = self._lanes.get(opening.id)
-            if lane is None:
+            if lane is None or lane.closed:
                 lane = await self._make_lane(opening)
                 self._lanes[opening.id] = lane
             elif opening.changes_anything:
                 raise InvalidInput(f"session {opening.id!r} is open already: use session.configure")
             lane.handles += 1
-        self._opening.pop(opening.id, None)
         return Session(lane, self.model, self._release)
 
     async def _make_lane(self, opening: Opening) -> Lane:
@@ -268,7 +267,7 @@ class Lash:
         await open_live(live, keep=opening.kept)
         if own is not None and live.policy.model != own.name:
             own = None  # the session was configured to use another
-        return Lane(live, self._on_busy, own)
+        return Lane(live, self._on_busy, own, opening.kept)
 
     def _live(
         self, id: str, tools: Sequence[Tool] | None, model: Model | None, policy: Policy
@@ -284,11 +283,12 @@ class Lash:
         )
 
     async def _release(self, lane: Lane) -> None:
-        lane.handles -= 1
-        if lane.handles == 0:
-            await lane.close()
-            if self._lanes.get(lane.live.id) is lane:
-                del self._lanes[lane.live.id]
+        async with self._doors.setdefault(lane.live.id, asyncio.Lock()):
+            lane.handles -= 1
+            if lane.handles == 0:
+                await lane.close()
+                if self._lanes.get(lane.live.id) is lane:
+                    del self._lanes[lane.live.id]
 
     def _alive(self) -> Lash:
         if not self._open:
@@ -297,22 +297,25 @@ class Lash:
 
     async def _start_shared(self, ctx: HostContext) -> None:
         """Enter every `around_app`; they stay around until the app closes."""
-        ready = asyncio.Event()
+        ready = asyncio.get_running_loop().create_future()
 
         async def inner() -> None:
-            ready.set()
+            ready.set_result(None)
             await self._closing.wait()
 
         around = self._registry.around_app(ctx, inner)
         if around is inner:
             return
-        self._shared = asyncio.create_task(around(), name="lash-app")  # type: ignore[arg-type]
-        waiter = asyncio.create_task(ready.wait())
-        await asyncio.wait([waiter, self._shared], return_when="FIRST_COMPLETED")
-        if not ready.is_set():
-            waiter.cancel()
-            await self._shared
+        shared: asyncio.Task[None] = asyncio.create_task(around())  # type: ignore[arg-type]
+        try:
+            await asyncio.wait([ready, shared], return_when="FIRST_COMPLETED")
+        except asyncio.CancelledError:
+            shared.cancel()
+            raise
+        if not ready.done():
+            await shared
             raise LashError("a plugin's around_app returned before the app opened")
+        self._shared = shared
 
     async def _stop_shared(self) -> None:
         self._closing.set()

@@ -41,21 +41,25 @@ async def apply(
     """
     applied = Applied()
     for plugin, directive in found:
-        match directive:
-            case AbortTurn() if may_abort:
-                applied.abort = (plugin, directive)
-            case EnqueueMessages():
-                applied.messages += welcome(plugin.name, directive.messages)
-            case EmitEvents():
-                for name, body in directive.events:
-                    live.emit(plugin.name, name, body)
-            case EmitTrace():
-                live.trace(plugin.name, directive.name, directive.payload)
-            case CreateSession():
-                await _create(live, plugin, hook, directive)
-            case _:
-                what = f"{type(directive).__name__} isn't legal here"
-                raise PluginFault(plugin.name, plugin.version, hook, cause=InvalidInput(what))
+        try:
+            match directive:
+                case AbortTurn() if may_abort:
+                    applied.abort = (plugin, directive)
+                case EnqueueMessages():
+                    applied.messages += welcome(plugin.name, directive.messages)
+                case EmitEvents():
+                    for name, body in directive.events:
+                        live.emit(plugin.name, name, body)
+                case EmitTrace():
+                    live.trace(plugin.name, directive.name, directive.payload)
+                case CreateSession():
+                    await live.role("lifecycle").create(directive.request)
+                case _:
+                    raise InvalidInput(f"{type(directive).__name__} isn't legal here")
+        except Exception as error:
+            raise PluginFault(
+                plugin.name, plugin.version, hook, cause=error, session=live.id
+            ) from error
     return applied
 
 
@@ -64,12 +68,3 @@ def welcome(plugin: str, messages: Iterable[Message]) -> tuple[Message, ...]:
     return tuple(
         [replace(message.check(), origin=plugin) for message in messages if message.role in WELCOME]
     )
-
-
-async def _create(live: Live, plugin: Registered, hook: str, directive: CreateSession) -> None:
-    try:
-        await live.role("lifecycle").create(directive.request)
-    except Exception as error:
-        raise PluginFault(
-            plugin.name, plugin.version, hook, cause=error, session=live.id
-        ) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -26,6 +28,8 @@ from .stream import Stream
 T = TypeVar("T")
 
 NEXT = "it comes with the effect journal"
+
+log = logging.getLogger("lash.session")
 
 
 class Session:
@@ -119,10 +123,11 @@ class Session:
         Return a turn on *input* as a stream of events; it starts when read.
 
         Raises:
-            InvalidInput: As `run` does; other errors come from the stream.
+            InvalidInput: As `run` does; other errors come from the stream, after
+                the last event.
         """
         ask = self._ask(input, output=output, model=model, instructions=instructions)
-        return Stream(self._lane.run(ask), self._lane.live.listen)
+        return Stream(lambda watch: self._lane.run(replace(ask, watch=watch)))
 
     async def cancel(self) -> None:
         """Stop the running turn and wait until it's committed as cancelled."""
@@ -147,15 +152,15 @@ class Session:
         lane = self._open()
         if lane.drive is not None:
             raise SessionBusy(self.id)
-        name = None
+        name, own = None, lane.model
         if model is not None:
             found = self._resolve(model)
             name = model if isinstance(model, str) else found.name
-            lane.model = None if isinstance(model, str) else found
+            own = None if isinstance(model, str) else found
         policy = lane.live.policy.with_overrides(
             model=name, instructions=instructions, limits=limits
         )
-        return await lane.configure(policy)
+        return await lane.configure(policy, own)
 
     def usage(self, *, inherited: bool = False) -> UsageReport:
         """
@@ -210,8 +215,19 @@ class Session:
         return await self._lane.live.read_blob(blob)
 
     def listen(self, listener: Callable[[SessionEvent], None]) -> Callable[[], None]:
-        """Show every event to *listener*, until what's returned is called."""
-        return self._open().live.listen(listener)
+        """
+        Show every event to *listener*, until what's returned is called.
+
+        It's called on the loop and is to return at once; what it raises is logged.
+        """
+
+        def listen(event: SessionEvent) -> None:
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener of session %r failed", self.id)
+
+        return self._open().live.listen(listen)
 
     async def close(self) -> None:
         """Give the handle back; the last one settles a running turn and releases."""

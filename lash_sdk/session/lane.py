@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..errors import (
     SessionClosed,
     Unavailable,
 )
+from ..events import SessionEvent
 from ..hooks.answers import Visibility
 from ..hooks.plugin import Plugin
 from ..messages import Message
@@ -32,19 +33,28 @@ from ..runner.live import Live
 from ..runner.options import Options
 from ..turn import Turn
 from ..usage import NOTHING, Ledger, UsageReport
-from .opening import POLICY, load
+from .opening import POLICY, reload
 from .output import Output
 from .record import TurnRecord
+
+TASKS = frozenset(("tasks",))
+"""The role of `on_config_changed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One turn that's asked for."""
+    """
+    One turn that's asked for.
+
+    Attributes:
+        watch: Shown every event of this turn, and of no other.
+    """
 
     message: Message
     model: Model | None = None
     instructions: str | None = None
     output: Output | None = None
+    watch: Callable[[SessionEvent], None] | None = None
 
 
 class Lane:
@@ -57,15 +67,28 @@ class Lane:
         drive: The running turn.
     """
 
-    __slots__ = ("_ended", "_lock", "_on_busy", "closed", "drive", "handles", "live", "model")
+    __slots__ = (
+        "_ended",
+        "_kept",
+        "_lock",
+        "_on_busy",
+        "closed",
+        "drive",
+        "handles",
+        "live",
+        "model",
+    )
 
-    def __init__(self, live: Live, on_busy: OnBusy, model: Model | None) -> None:
+    def __init__(
+        self, live: Live, on_busy: OnBusy, model: Model | None, kept: frozenset[str] = frozenset()
+    ) -> None:
         self.live = live
         self.model = model
         self.handles = 0
         self.drive: Drive | None = None
         self.closed = False
         self._on_busy = on_busy
+        self._kept = kept  # parts of the policy that whoever opened it chose
         self._lock = asyncio.Lock()
         self._ended: list[asyncio.Future[None]] = []  # who waits for the turn's end
 
@@ -86,7 +109,14 @@ class Lane:
                 raise SessionBusy(self.live.id)
         async with self._lock:
             self._check_open()
-            record = await self._turn(ask)
+            if ask.watch is None:
+                record = await self._turn(ask)
+            else:
+                unwatch = self.live.listen(ask.watch)
+                try:
+                    record = await self._turn(ask)
+                finally:
+                    unwatch()
         _raise_failure(record)
         return record
 
@@ -125,21 +155,27 @@ class Lane:
             live.pending.clear()
             return receipt
 
-    async def configure(self, policy: Policy) -> Policy:
-        """Commit *policy* as the session's, as plugins want it, and return it."""
+    async def configure(self, policy: Policy, model: Model | None) -> Policy:
+        """
+        Commit *policy* as the session's, as plugins want it, and return it.
+
+        *model* is the object in use from then on, None if it's known by name.
+        """
         live = self.live
         before = live.policy
         if live.plans.transform_policy is not None:
             policy = live.plans.transform_policy(live.context(), policy)
+        if model is not None and policy.model != model.name:
+            model = None  # a plugin chose another, by name
         if policy == before:
+            self.model = model
             return policy
-        kept = dict(policy.to_json())
-        if self.model is not None and policy.model == self.model.name:
-            kept["model"] = ""  # an object: only this process knows it
-        await self.commit([Component(name=POLICY, version=1, value=kept)])
-        live.policy = policy
+        # of a model object only this process knows
+        kept = policy if model is None else replace(policy, model="")
+        await self.commit([Component(name=POLICY, version=1, value=kept.to_json())])
+        live.policy, self.model = policy, model
         if live.plans.on_config_changed is not None:
-            await live.plans.on_config_changed(ConfigContext(live, before, policy))
+            await live.plans.on_config_changed(ConfigContext(live, before, policy, roles=TASKS))
         if live.faults.pending:
             await live.tell_faults()
         return policy
@@ -232,7 +268,7 @@ class Lane:
 
     async def _refresh(self) -> None:
         """Read the session anew: somebody else moved its head."""
-        await load(self.live, await self.live.store.head(self.live.id))
+        await reload(self.live, keep=self._kept)
 
     def _check_open(self) -> None:
         if self.closed:

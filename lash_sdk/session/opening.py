@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..commits import Head, Stored
@@ -32,6 +33,29 @@ async def open_live(live: Live, *, keep: frozenset[str]) -> None:
         PluginFault: A plugin's state can't be restored, or a hook failed.
         StoreError: The store couldn't read it.
     """
+    manifest = await _load_states(live)
+    _supply(live)
+    await _load_components(live, manifest, keep)
+    sync_tools(live)
+    if live.plans.on_session_opened is not None:
+        await live.plans.on_session_opened(live.context())
+    if live.faults.pending:
+        await live.tell_faults()
+
+
+async def reload(live: Live, *, keep: frozenset[str]) -> None:
+    """
+    Put everything that the store has of *live* in its place, while it's open.
+
+    Raises:
+        PluginFault: A plugin's state can't be restored.
+        StoreError: The store couldn't read it.
+    """
+    await _load_components(live, await _load_states(live), keep)
+
+
+async def _load_states(live: Live) -> Mapping[str, str]:
+    """Load history and plugin states; return the manifest of the rest."""
     head = await live.store.head(live.id)
     await load(live, head)
     manifest = head.manifest if head else {}
@@ -41,18 +65,17 @@ async def open_live(live: Live, *, keep: frozenset[str]) -> None:
             version, value = await component(live, ref) if ref else (None, None)
             restore(instance, version, value)
     live.saved = states(live.instances)
-    _supply(live)
+    return manifest
+
+
+async def _load_components(live: Live, manifest: Mapping[str, str], keep: frozenset[str]) -> None:
     if ref := manifest.get(TOOLS):
         live.toolbox.restore((await component(live, ref))[1])
+    live.protocol_state = live.protocol.start()
     if ref := manifest.get(PROTOCOL):
         _restore_protocol(live, (await component(live, ref))[1])
     if ref := manifest.get(POLICY):
         _restore_policy(live, (await component(live, ref))[1], keep)
-    sync_tools(live)
-    if live.plans.on_session_opened is not None:
-        await live.plans.on_session_opened(live.context())
-    if live.faults.pending:
-        await live.tell_faults()
 
 
 async def load(live: Live, head: Head | None) -> None:
@@ -96,7 +119,6 @@ def _supply(live: Live) -> None:
         live.protocol = _only(live, "protocol") or live.protocol
     if plans.tool_projector is not None:
         live.projector = _only(live, "tool_projector") or live.projector
-    live.protocol_state = live.protocol.start()
 
 
 def _only(live: Live, hook: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import InvalidInput
-from ..json import Json, JsonObject
+from ..json import Json, JsonObject, check
 
 
 class Output:
@@ -44,13 +44,16 @@ class Output:
 
         try:
             value = self._adapter.validate_json(bare(text))
+            plain: Json = self._adapter.dump_python(value, mode="json")
+            check(plain, where="answer")
         except ValidationError as error:
             problems = [
                 f"{'.'.join(str(at) for at in problem['loc']) or 'answer'}: {problem['msg']}"
                 for problem in error.errors(include_url=False, include_input=False)
             ]
             return "; ".join(problems), None
-        plain: Json = self._adapter.dump_python(value, mode="json")
+        except (InvalidInput, ValueError) as error:  # such as a lone surrogate, or NaN
+            return f"answer: {error}", None
         return None, plain
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Final
 
+from ..errors import InvalidInput
 from ..events import Gap, ReasoningDelta, SessionEvent, TextDelta
 from .record import TurnRecord
 
@@ -24,16 +25,13 @@ class Stream:
     running; leaving `async with`, or `aclose`, cancels it.
     """
 
-    __slots__ = ("_dropped", "_events", "_run", "_start", "_stop", "_task", "_wake")
+    __slots__ = ("_dropped", "_events", "_run", "_task", "_wake")
 
     def __init__(
-        self,
-        run: Coroutine[Any, Any, TurnRecord],
-        start: Callable[[Callable[[SessionEvent], None]], Callable[[], None]],
+        self, run: Callable[[Callable[[SessionEvent], None]], Coroutine[Any, Any, TurnRecord]]
     ) -> None:
-        self._run: Coroutine[Any, Any, TurnRecord] | None = run
-        self._start = start
-        self._stop: Callable[[], None] | None = None
+        """Take what runs the turn, shown how to tell of its events."""
+        self._run = run
         self._task: asyncio.Task[TurnRecord] | None = None
         self._events: deque[SessionEvent] = deque()
         self._dropped = 0
@@ -43,7 +41,12 @@ class Stream:
         return self
 
     async def __anext__(self) -> SessionEvent:
-        """Return the next event; the end is the end of the turn."""
+        """
+        Return the next event; the end is the end of the turn.
+
+        Raises:
+            LashError: After the last event, as `session.run` does.
+        """
         task = self._running()
         while True:
             if self._dropped:
@@ -53,6 +56,8 @@ class Stream:
             if self._events:
                 return self._events.popleft()
             if task.done():
+                if not task.cancelled():
+                    task.result()  # or its error, so that nobody takes it for an end
                 raise StopAsyncIteration
             self._wake.clear()
             await self._wake.wait()
@@ -68,10 +73,9 @@ class Stream:
 
     async def aclose(self) -> None:
         """Cancel the turn if it still runs, and wait until it's settled."""
-        if self._run is not None:
-            self._run.close()
-            self._run = None
-        if self._task is not None and not self._task.done():
+        if self._task is None:
+            self._run = _closed
+        elif not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
 
@@ -88,11 +92,7 @@ class Stream:
 
     def _running(self) -> asyncio.Task[TurnRecord]:
         if self._task is None:
-            if self._run is None:
-                raise StopAsyncIteration
-            self._stop = self._start(self._take)
-            self._task = asyncio.create_task(self._run, name="lash-turn")
-            self._run = None
+            self._task = asyncio.create_task(self._run(self._take), name="lash-turn")
             self._task.add_done_callback(self._ended)
         return self._task
 
@@ -113,8 +113,10 @@ class Stream:
         self._dropped += 1
 
     def _ended(self, task: asyncio.Task[TurnRecord]) -> None:
-        if self._stop is not None:
-            self._stop()
         if not task.cancelled():
             task.exception()  # taken, so that nobody is told twice
         self._wake.set()
+
+
+async def _closed(watch: Callable[[SessionEvent], None]) -> TurnRecord:
+    raise InvalidInput("the stream was closed before its turn began")
