@@ -389,7 +389,7 @@ def test_disabling_takes_names_from_both_places(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("LASH_DISABLE_PLUGINS", "a,,b")
 
     assert {"a", "b", "c"} == disabled({"disable": ["c"]})
-    assert {"a", "b"} == disabled(None)
+    assert {"a", "b"} == disabled(None) == disabled({"disable": 3})
 
 
 def test_an_incompatible_plugin_is_never_imported(site: Site) -> None:

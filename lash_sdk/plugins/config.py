@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..errors import ConfigError
+from .discovery import LISTS
 from .registered import Registered
 
 OWN: Final = "plugins"
@@ -25,7 +26,7 @@ def configured(
         ConfigError: It lists every problem: unknown plugins, unknown keys,
             values that don't fit. Values are never printed.
     """
-    problems: list[str] = []
+    problems = _check_own(config.get(OWN))
     names = {plugin.name for plugin in plugins}
     for name in sorted(set(config) - names - known - {OWN}):
         problems.append(f"{OWN}.{name}: no such plugin{_guess(name, names | known)}")
@@ -59,10 +60,31 @@ def _configure(plugin: Registered, section: Any, problems: list[str]) -> Registe
         kept = {key: value for key, value in values.items() if key in fields}
         return replace(plugin, config=form.model_validate(kept))
     except ValidationError as error:
-        for problem in error.errors(include_input=False, include_url=False):
+        for problem in error.errors(include_url=False):
             path = ".".join([where, *[str(at) for at in problem["loc"]]])
-            problems.append(f"{path}: {problem['msg']}")
-        return plugin
+            problems.append(f"{path}: {_silent(problem['msg'], problem['input'])}")
+    except Exception as error:  # of the plugin's own check; what it says may hold values
+        problems.append(f"{where}: {form.__name__} raised {type(error).__name__}")
+    return plugin
+
+
+def _check_own(section: Any) -> list[str]:
+    """Return what's wrong with the section that concerns all plugins."""
+    if section is None:
+        return []
+    if not isinstance(section, dict):
+        return [f"{OWN}: expected a table, found {type(section).__name__}"]
+    names = section.get("disable", [])
+    unknown = sorted(set(section) - {"disable"})
+    problems = [f"{OWN}.{key}: unknown{_guess(key, {'disable'})}" for key in unknown]
+    if not isinstance(names, LISTS) or not all(isinstance(name, str) for name in names):
+        problems.append(f"{OWN}.disable: expected a list of names, found {type(names).__name__}")
+    return problems
+
+
+def _silent(message: str, value: object) -> str:
+    """Return a plugin's own *message* without the value that it's about."""
+    return message.replace(value, "***") if isinstance(value, str) and value else message
 
 
 def _guess(name: str, choices: set[str] | frozenset[str]) -> str:

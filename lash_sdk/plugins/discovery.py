@@ -22,6 +22,9 @@ from .ranges import SDK_VERSION, fits
 GROUP: Final = "lash"
 """The entry-point group of plugins."""
 
+LISTS: Final = (list, tuple, set, frozenset)
+"""What names may be listed in; anything else is a mistake that `config` names."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -72,8 +75,8 @@ def disabled(config: Any = None) -> frozenset[str]:
     """Return the plugins that configuration and `LASH_DISABLE_PLUGINS` turn off."""
     listed = os.environ.get("LASH_DISABLE_PLUGINS", "").split(",")
     names = {name.strip() for name in listed if name.strip()}
-    if isinstance(config, dict):
-        names.update(config.get("disable", ()))
+    if isinstance(config, dict) and isinstance(config.get("disable"), LISTS):
+        names.update(config["disable"])
     return frozenset(names)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from ..commits import Component
 from ..errors import PluginFault
 from ..hooks.plugin import Plugin
-from ..json import Json
+from ..json import Json, check
 
 PREFIX: Final = "plugin/"
 """A component's name is this and the plugin's name."""
@@ -57,13 +57,12 @@ def save(instances: Sequence[object], saved: Sequence[Any]) -> list[Component]:
         if form is None or not isinstance(instance.state, form):
             cause = f"expected {form and form.__name__}, found {instance.state!r}"
             raise PluginFault(instance.name, instance.version, "state", cause=cause)
-        components.append(
-            Component(
-                name=PREFIX + instance.name,
-                version=type(instance).state_version,
-                value=instance.state.model_dump(mode="json"),
-            )
-        )
+        try:
+            value = check(instance.state.model_dump(mode="json"), where="state")
+        except Exception as error:
+            raise PluginFault(instance.name, instance.version, "state", cause=error) from error
+        version = type(instance).state_version
+        components.append(Component(name=PREFIX + instance.name, version=version, value=value))
     return components
 
 
