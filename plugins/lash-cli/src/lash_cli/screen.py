@@ -88,6 +88,8 @@ class Terminal:
     def show(self, event: SessionEvent) -> None:
         """Print what a person wants to see of the event."""
         match event:
+            case events.TurnStarted():
+                self._started = time.monotonic()
             case events.ModelStarted():
                 self._said = ""
                 self._spin(f"asking {event.model}")
@@ -145,7 +147,7 @@ class Terminal:
 
     @contextmanager
     def progress(self, what: str) -> Generator[Watch]:
-        """Show a bar at a terminal; elsewhere a line at each tenth."""
+        """Show a bar at a terminal; elsewhere a line at each quarter."""
         if self._live:
             yield from self._bar(what)
             return
@@ -154,10 +156,10 @@ class Terminal:
 
         def watch(done: int, total: int) -> None:
             nonlocal shown
-            tenth = 10 * done // max(total, 1)
-            if tenth > shown >= 0:
-                self.note(f"{what} … {10 * tenth} %")
-            shown = max(shown, tenth)
+            quarter = 4 * done // max(total, 1)
+            if quarter > shown >= 0:
+                self.note(f"{what} … {25 * quarter} %")
+            shown = max(shown, quarter)
 
         yield watch
 
@@ -177,7 +179,6 @@ class Terminal:
         if calls:
             parts.append(f"{calls} tool call{'s' if calls > 1 else ''}")
         parts.append(f"{time.monotonic() - self._started:.1f} s")
-        self._started = time.monotonic()
         return "— " + " · ".join(parts)
 
     def _show_running(self) -> None:

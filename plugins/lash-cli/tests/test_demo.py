@@ -1,0 +1,42 @@
+"""`make demo`: it works, or it fails loudly; it never pretends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .running import Machine
+
+
+def demo(machine: Machine, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the demo as `make demo` does."""
+    return subprocess.run(
+        [sys.executable, "-m", "lash_cli.demo"],
+        cwd=machine.work,
+        env={**machine.environment, **variables},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def test_without_weights_it_fails(machine: Machine, tmp_path: Path) -> None:
+    """No network and nothing fetched: no other model stands in."""
+    ran = demo(machine, LASH_CACHE=str(tmp_path / "empty"), PIP_NO_INDEX="1")
+
+    assert ran.returncode == 1
+    assert "demo failed: lash models ended with exit code 1" in ran.stderr
+    assert "really happened" not in ran.stdout
+
+
+@pytest.mark.slow
+def test_it_runs_from_start_to_end(machine: Machine) -> None:
+    """With weights in the cache of whoever runs the tests, or fetched anew."""
+    ran = demo(machine, LASH_CACHE=str(Path.home() / ".cache" / "lash"))
+
+    assert ran.returncode == 0, ran.stderr
+    for piece in ("135 million parameters", "391", "costs.csv", "12 percent", "really happened"):
+        assert piece in ran.stdout
