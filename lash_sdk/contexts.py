@@ -7,7 +7,8 @@ a hook hasn't got raises `Unavailable`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from .commits import Commit, Receipt
@@ -19,6 +20,7 @@ from .outcomes import ToolOutcome, ToolRecord, TurnOutcome
 from .policy import Policy
 from .ports import ROLES, ModelRequest
 from .tools import Arguments, Tool, ToolDefinition
+from .turn import Turn
 from .usage import Usage, UsageRow
 
 ALL_ROLES: Final = frozenset(ROLES)
@@ -69,6 +71,7 @@ class Scope(Protocol):
         ...
 
 
+@dataclass(slots=True, eq=False)
 class HostContext:
     """
     For hooks that are called once per `Lash`.
@@ -78,33 +81,33 @@ class HostContext:
         config: The whole configuration, by plugin.
     """
 
-    __slots__ = ("config", "version")
-
-    def __init__(self, version: str, config: Mapping[str, Mapping[str, Json]]) -> None:
-        self.version = version
-        self.config = config
+    version: str
+    config: Mapping[str, Mapping[str, Json]]
 
 
+@dataclass(slots=True, eq=False)
 class SessionContext:
     """
     For hooks that concern one session.
 
     Attributes:
+        scope: The session itself, for plans and roles; not for plugins.
+        roles: The roles that this hook has.
         session_id: The session's id.
         parent: The id of the session that made it; None for a root.
-        roles: The roles that this hook has.
         instances: The session's plugin instances; plans look theirs up here.
-        scope: The session itself, for plans and roles; not for plugins.
     """
 
-    __slots__ = ("instances", "parent", "roles", "scope", "session_id")
+    scope: Scope
+    roles: frozenset[str] = field(default=NO_ROLES, kw_only=True)
+    session_id: str = field(init=False)
+    parent: str | None = field(init=False)
+    instances: Sequence[object] = field(init=False)
 
-    def __init__(self, scope: Scope, roles: frozenset[str] = NO_ROLES) -> None:
-        self.scope = scope
-        self.session_id = scope.id
-        self.parent = scope.parent
-        self.instances = scope.instances
-        self.roles = roles
+    def __post_init__(self) -> None:
+        self.session_id = self.scope.id
+        self.parent = self.scope.parent
+        self.instances = self.scope.instances
 
     def role(self, name: str) -> Any:
         """
@@ -124,73 +127,58 @@ class SessionContext:
         self.scope.emit(getattr(plugin, "name", str(plugin)), name, body)
 
 
+@dataclass(slots=True, eq=False)
 class PromptContext(SessionContext):
     """For `provide_prompt`; `tools` are those the model may call now."""
 
-    __slots__ = ("tools", "turn_id")
-
-    def __init__(
-        self,
-        scope: Scope,
-        turn_id: str,
-        tools: tuple[ToolDefinition, ...],
-        roles: frozenset[str] = NO_ROLES,
-    ) -> None:
-        super().__init__(scope, roles)
-        self.turn_id = turn_id
-        self.tools = tools
+    turn_id: str
+    tools: tuple[ToolDefinition, ...]
 
 
+@dataclass(slots=True, eq=False)
 class TurnContext(SessionContext):
     """
     For hooks that concern a turn.
 
     Attributes:
+        turn: The turn as far as it is.
         index: The number the turn will have, from 1.
-        messages: What the turn has added so far.
         checkpoint: Which one, in `at_checkpoint`.
-        outcome: How the turn is about to end, in `after_turn`.
-        records: Its tool calls so far.
-        usage: Its own tokens so far.
         receipt: In `on_turn_committed`.
     """
 
-    __slots__ = (
-        "checkpoint",
-        "index",
-        "messages",
-        "outcome",
-        "receipt",
-        "records",
-        "turn_id",
-        "usage",
-    )
+    turn: Turn
+    index: int
+    checkpoint: str | None = None
+    receipt: Receipt | None = None
 
-    def __init__(
-        self,
-        scope: Scope,
-        turn_id: str,
-        *,
-        index: int,
-        messages: tuple[Message, ...],
-        usage: Usage,
-        records: tuple[ToolRecord, ...] = (),
-        checkpoint: str | None = None,
-        outcome: TurnOutcome | None = None,
-        receipt: Receipt | None = None,
-        roles: frozenset[str] = NO_ROLES,
-    ) -> None:
-        super().__init__(scope, roles)
-        self.turn_id = turn_id
-        self.index = index
-        self.messages = messages
-        self.usage = usage
-        self.records = records
-        self.checkpoint = checkpoint
-        self.outcome = outcome
-        self.receipt = receipt
+    @property
+    def turn_id(self) -> str:
+        """The turn's id."""
+        return self.turn.id
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What the turn has added so far."""
+        return self.turn.messages
+
+    @property
+    def records(self) -> tuple[ToolRecord, ...]:
+        """Its tool calls so far."""
+        return self.turn.records
+
+    @property
+    def usage(self) -> Usage:
+        """Its own tokens so far."""
+        return self.turn.usage
+
+    @property
+    def outcome(self) -> TurnOutcome | None:
+        """How it's about to end, in `after_turn`."""
+        return self.turn.outcome
 
 
+@dataclass(slots=True, eq=False)
 class ModelContext(SessionContext):
     """
     For hooks that concern one model call.
@@ -199,46 +187,23 @@ class ModelContext(SessionContext):
         key: The call's effect key; deltas carry it too.
         model: The model's name.
         iteration: Model calls of this turn before this one.
-        attempt: From 1.
         usage: The turn's own tokens so far.
         children_usage: Its children's.
+        attempt: From 1.
         request: What's asked, once it's known; a wrap may replace it.
     """
 
-    __slots__ = (
-        "attempt",
-        "children_usage",
-        "iteration",
-        "key",
-        "model",
-        "request",
-        "turn_id",
-        "usage",
-    )
-
-    def __init__(
-        self,
-        scope: Scope,
-        turn_id: str,
-        *,
-        key: str,
-        model: str,
-        iteration: int,
-        usage: Usage,
-        children_usage: Usage,
-        attempt: int = 1,
-    ) -> None:
-        super().__init__(scope)
-        self.turn_id = turn_id
-        self.key = key
-        self.model = model
-        self.iteration = iteration
-        self.usage = usage
-        self.children_usage = children_usage
-        self.attempt = attempt
-        self.request: ModelRequest | None = None
+    turn_id: str
+    key: str = field(kw_only=True)
+    model: str = field(kw_only=True)
+    iteration: int = field(kw_only=True)
+    usage: Usage = field(kw_only=True)
+    children_usage: Usage = field(kw_only=True)
+    attempt: int = field(default=1, kw_only=True)
+    request: ModelRequest | None = field(default=None, init=False)
 
 
+@dataclass(slots=True, eq=False)
 class ToolContext(SessionContext):
     """
     For hooks around a tool call, and for the tool itself.
@@ -246,116 +211,73 @@ class ToolContext(SessionContext):
     Attributes:
         call: As the model made it.
         tool: None where the name is unknown.
-        arguments: What will be, or was, executed; None until they're known.
         idempotency_key: The same on every attempt and every replay.
+        read_blob: Takes a `Blob`, returns its bytes when awaited.
+        arguments: What will be, or was, executed; None until they're known.
         attempt: From 1.
         outcome: In `after_tool`, and for whoever wraps the call.
         cancelled: Set when the call is given up; a sync tool may look.
         attached: Blobs that the tool returned, with their bytes.
     """
 
-    __slots__ = (
-        "_progress",
-        "arguments",
-        "attached",
-        "attempt",
-        "call",
-        "cancelled",
-        "idempotency_key",
-        "outcome",
-        "read_blob",
-        "tool",
-        "turn_id",
-    )
-
-    def __init__(
-        self,
-        scope: Scope,
-        turn_id: str,
-        *,
-        call: ToolCall,
-        tool: Tool | None,
-        idempotency_key: str,
-        progress: Callable[[ToolContext, str], None] | None,
-        read_blob: Callable[[Blob], Any],
-    ) -> None:
-        super().__init__(scope, ALL_ROLES)
-        self.turn_id = turn_id
-        self.call = call
-        self.tool = tool
-        self.arguments: Arguments | None = None
-        self.idempotency_key = idempotency_key
-        self.attempt = 1
-        self.outcome: ToolOutcome | None = None
-        self.cancelled = False
-        self.attached: list[Blob] = []
-        self.read_blob = read_blob
-        self._progress = progress
+    turn_id: str
+    call: ToolCall = field(kw_only=True)
+    tool: Tool | None = field(kw_only=True)
+    idempotency_key: str = field(kw_only=True)
+    tell: Callable[[ToolContext, str], None] = field(kw_only=True)
+    read_blob: Callable[[Blob], Awaitable[bytes]] = field(kw_only=True)
+    arguments: Arguments | None = field(default=None, init=False)
+    attempt: int = field(default=1, init=False)
+    outcome: ToolOutcome | None = field(default=None, init=False)
+    cancelled: bool = field(default=False, init=False)
+    attached: list[Blob] = field(default_factory=list, init=False)
 
     def progress(self, text: str) -> None:
         """Tell whoever watches how far the call is; safe from any thread."""
-        if self._progress is not None:
-            self._progress(self, text)
+        self.tell(self, text)
 
 
+@dataclass(slots=True, eq=False)
 class UsageContext(SessionContext):
     """For hooks about one ledger row; `origin` is "own", "child" or "direct"."""
 
-    __slots__ = ("origin", "row")
-
-    def __init__(self, scope: Scope, row: UsageRow, origin: str = "own") -> None:
-        super().__init__(scope)
-        self.row = row
-        self.origin = origin
+    row: UsageRow
+    origin: str = "own"
 
 
+@dataclass(slots=True, eq=False)
 class CommitContext(SessionContext):
     """For hooks around a commit; `commit` is what has been built so far."""
 
-    __slots__ = ("commit",)
-
-    def __init__(self, scope: Scope, commit: Commit) -> None:
-        super().__init__(scope)
-        self.commit = commit
+    commit: Commit
 
 
+@dataclass(slots=True, eq=False)
 class ConfigContext(SessionContext):
     """For `on_config_changed`: the policy before and after."""
 
-    __slots__ = ("after", "before")
-
-    def __init__(self, scope: Scope, before: Policy, after: Policy) -> None:
-        super().__init__(scope, frozenset(("tasks",)))
-        self.before = before
-        self.after = after
+    before: Policy
+    after: Policy
 
 
+@dataclass(slots=True, eq=False)
 class EventContext(SessionContext):
     """For `on_event`: one event of the session."""
 
-    __slots__ = ("event",)
-
-    def __init__(self, scope: Scope, event: SessionEvent) -> None:
-        super().__init__(scope)
-        self.event = event
+    event: SessionEvent
 
 
+@dataclass(slots=True, eq=False)
 class FaultContext(SessionContext):
     """For `on_fault`; `off` if the plugin's hooks are switched off from now on."""
 
-    __slots__ = ("fault", "off")
-
-    def __init__(self, scope: Scope, fault: PluginFault, *, off: bool) -> None:
-        super().__init__(scope)
-        self.fault = fault
-        self.off = off
+    fault: PluginFault
+    off: bool = field(kw_only=True)
 
 
+@dataclass(slots=True, eq=False)
 class CliContext:
     """For `provide_commands`; `app` is the command line's own application object."""
 
-    __slots__ = ("app", "version")
-
-    def __init__(self, app: Any, version: str) -> None:
-        self.app = app
-        self.version = version
+    app: Any
+    version: str

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Protocol
 
-from ..contexts import Scope, ToolContext
+from ..contexts import ALL_ROLES, Scope, ToolContext
 from ..errors import InvalidInput, PluginFault, ToolDenied
 from ..hooks.answers import Abort, Allow, Ask, Decision, Deny
 from ..json import Json, encode
@@ -99,7 +99,8 @@ async def make_call(bench: Bench, turn: str, key: str, call: ToolCall, made: Mad
         call=call,
         tool=tool,
         idempotency_key=idempotency_key(key, call.name),
-        progress=bench.progress,
+        tell=bench.progress,
+        roles=ALL_ROLES,
         read_blob=bench.read_blob,
     )
     text = call.arguments

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
-from ..contexts import ModelContext, TurnContext
+from ..contexts import ModelContext
 from ..effects import AskModel
 from ..errors import ContextOverflow, InvalidInput, LashError, ModelError, PluginFault
 from ..events import (
@@ -88,26 +88,17 @@ class Asking:
 
     async def _request(self) -> ModelRequest:
         live, options = self._live, self._options
-        system = build_prompt(
-            live, self._turn.id, options.policy.instructions, options.instructions
-        )
+        system = build_prompt(live, self._turn, options.policy.instructions, options.instructions)
         history = live.history.plus(self._effect.messages)
         if live.plans.transform_context is not None:
-            ctx = TurnContext(
-                live,
-                self._turn.id,
-                index=live.turns + 1,
-                messages=self._turn.messages,
-                usage=self._turn.usage,
-                roles=CONTEXT,
-            )
+            ctx = live.turn_context(self._turn, CONTEXT)
             history = await live.plans.transform_context(ctx, history)
         return ModelRequest(
             key=self._effect.key,
             session=live.id,
             system=system,
             history=history,
-            tools=live.protocol.tools(live.protocol_state, live.toolbox.shown),
+            tools=live.protocol.tools(self._turn.state, live.toolbox.shown),
             output=options.schema,
             blob=live.read_blob,
         )
@@ -159,6 +150,7 @@ class Asking:
         if plans.around_model is not None:
             inner = plans.around_model(inner)
         answer = await inner(ctx)
+        self._note_usage(answer)
         if plans.transform_response is not None:
             answer = await plans.transform_response(ctx, answer)
         return answer
@@ -210,14 +202,12 @@ class Asking:
         Raises:
             InvalidInput: It isn't an answer at all.
         """
-        if not isinstance(answer, ModelAnswer):
-            raise InvalidInput(f"expected a ModelAnswer, found {answer!r}")
-        parts = answer.parts or self._streamed()
-        for part in parts:
-            _check_part(part)
-        message = Message(role="assistant", parts=parts)
+        self._note_usage(answer)
+        _check_answer(answer)
+        message = Message(role="assistant", parts=tuple(answer.parts) or self._streamed())
         usage = answer.usage
-        self._spent = self._estimate(message) if usage is None else usage
+        if usage is None:
+            self._spent = self._estimate(message)
         name = answer.model or self._model.name
         if answer.finish not in ("stop", "tool_use", "unknown"):
             return self._cut_short(answer)
@@ -233,6 +223,12 @@ class Asking:
             misfit=misfit,
             value=value,
         )
+
+    def _note_usage(self, answer: ModelAnswer) -> None:
+        """Keep what an answer cost, whatever becomes of it."""
+        usage = getattr(answer, "usage", None)
+        if isinstance(usage, Usage):
+            self._spent = usage
 
     def _streamed(self) -> tuple[Text | Reasoning, ...]:
         """Return the pieces as parts, for a final answer that came empty."""
@@ -273,18 +269,33 @@ class Asking:
         return Usage(input=asked // BYTES_PER_TOKEN + 1, output=said // BYTES_PER_TOKEN + 1)
 
 
-def _check_part(part: object) -> None:
+def _check_answer(answer: Any) -> None:
     """
-    Accept what a model may say.
+    Accept what a model may answer.
 
     Raises:
-        InvalidInput: It isn't a part of an answer, or can't be stored.
+        InvalidInput: It isn't an answer, or can't be stored.
     """
+    if not isinstance(answer, ModelAnswer):
+        raise InvalidInput(f"expected a ModelAnswer, found {answer!r}")
+    if answer.usage is not None and not isinstance(answer.usage, Usage):
+        raise InvalidInput(f"answer.usage: expected a Usage or None, found {answer.usage!r}")
+    if answer.model is not None and type(answer.model) is not str:
+        raise InvalidInput(f"answer.model: expected a name or None, found {answer.model!r}")
+    finish: object = answer.finish
+    if type(finish) is not str:
+        raise InvalidInput(f"answer.finish: expected a word, found {finish!r}")
+    for part in answer.parts:
+        _check_part(part)
+
+
+def _check_part(part: object) -> None:
     if isinstance(part, Reasoning):
-        if part.replay is not None:
-            check(part.replay, where="reasoning.replay")
+        if type(part.text) is not str or not isinstance(part.replay, (dict, type(None))):
+            raise InvalidInput(f"reasoning without text or with odd replay data: {part!r}")
+        check(part.replay, where="reasoning.replay")
     elif isinstance(part, ToolCall):
-        if not part.name or type(part.arguments) is not str:
+        if type(part.name) is not str or not part.name or type(part.arguments) is not str:
             raise InvalidInput(f"a tool call without name or JSON text: {part!r}")
     elif not isinstance(part, Text) or type(part.text) is not str:
         raise InvalidInput(f"expected text, reasoning or a tool call, found {part!r}")

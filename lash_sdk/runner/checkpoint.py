@@ -27,16 +27,7 @@ async def checkpoint(live: Live, turn: Turn, effect: PassCheckpoint) -> Event:
     waiting = tuple(live.injections)
     added: tuple[Message, ...] = ()
     if live.plans.at_checkpoint is not None:
-        ctx = TurnContext(
-            live,
-            turn.id,
-            index=live.turns + 1,
-            messages=turn.messages,
-            usage=turn.usage,
-            records=turn.records,
-            checkpoint=effect.checkpoint,
-            roles=ROLES,
-        )
+        ctx = TurnContext(live, turn, live.turns + 1, checkpoint=effect.checkpoint, roles=ROLES)
         try:
             found = await live.plans.at_checkpoint(ctx)
             applied = await apply(live, "at_checkpoint", found)

@@ -11,15 +11,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, assert_never, cast
 
 from ..commits import Receipt
 from ..contexts import TurnContext, UsageContext
 from ..dispatch.batch import Batch
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
+from ..errors import LashError, PluginFault, ProtocolError
 from ..events import Event, InputAccepted, TurnEnded, TurnStarted, TurnStopped, UsageAdded
 from ..messages import Blob, Message
-from ..outcomes import StopReason
+from ..outcomes import Issue, StopReason
 from ..turn import Phase, Turn, advance
 from .ask import Asking
 from .checkpoint import checkpoint
@@ -89,6 +91,11 @@ class Drive:
                 await self._loop(message)
             else:
                 await self._wrapped(message)
+        except PluginFault as fault:
+            if self.turn.revision is None:
+                raise
+            live.faults.pending.append((fault, False))  # the turn is durable all the same
+            await self._tell_faults()
         finally:
             if timer is not None:
                 timer.cancel()
@@ -104,14 +111,11 @@ class Drive:
             await self._loop(message)
             return self.turn
 
-        ctx = TurnContext(
-            self._live,
-            self.turn.id,
-            index=self._live.turns + 1,
-            messages=(message,),
-            usage=self.turn.usage,
-        )
+        # its input isn't accepted yet, and yet it's what a wrap wants to see
+        ctx = self._live.turn_context(replace(self.turn, messages=(message,)))
         await self._live.plans.around_turn(inner)(ctx)
+        if self.turn.outcome is None:
+            raise ProtocolError(f"turn {self.turn.id!r}: a plugin's around_turn left it out")
 
     def _out_of_time(self) -> None:
         if self.turn.phase not in (Phase.SETTLING, Phase.DONE):
@@ -189,7 +193,12 @@ class Drive:
             self._attached.append(blob)
             self._live.blobs[blob.sha256] = blob.data or b""
         for plugin, messages in made.queued:
-            self._live.injections += welcome(plugin, messages)
+            try:
+                self._live.injections += welcome(plugin, messages)
+            except LashError as error:
+                text = f"plugin {plugin!r} in after_tool: {error}"
+                issue = Issue(kind="plugin", code="plugin_messages", message=text)
+                finished = replace(finished, issues=(*finished.issues, issue))
         return finished
 
     async def _tell_faults(self) -> None:
@@ -213,18 +222,10 @@ class Drive:
         live, turn = self._live, self.turn
         committed = turn.revision is not None
         if committed and live.plans.on_turn_committed is not None:
-            ctx = TurnContext(
-                live,
-                turn.id,
-                index=live.turns,
-                messages=turn.messages,
-                usage=turn.usage,
-                records=turn.records,
-                outcome=turn.outcome,
-                receipt=Receipt(
-                    session=live.id, operation=turn.id, revision=live.revision, leaf=live.graph.leaf
-                ),
+            receipt = Receipt(
+                session=live.id, operation=turn.id, revision=live.revision, leaf=live.graph.leaf
             )
+            ctx = TurnContext(live, turn, live.turns, receipt=receipt)
             with suppress(asyncio.CancelledError):  # the caller is told at the end
                 await live.plans.on_turn_committed(ctx)
         if live.faults.pending:

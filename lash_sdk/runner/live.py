@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..contexts import EventContext, FaultContext, SessionContext, ToolContext
+from ..contexts import EventContext, FaultContext, SessionContext, ToolContext, TurnContext
 from ..dispatch import call as calls
 from ..dispatch.projection import project
 from ..dispatch.toolbox import Toolbox
@@ -32,6 +32,7 @@ from ..policy import Policy
 from ..ports import ROLES, Model, Store
 from ..prompt import PromptCache, PromptPart
 from ..protocol import STANDARD, TurnProtocol
+from ..turn import Turn
 from ..usage import Ledger, UsageRow
 
 MODEL_HOOKS: Final = (
@@ -111,7 +112,11 @@ class Live:
 
     def context(self, roles: frozenset[str] = frozenset()) -> SessionContext:
         """Return a context for hooks that concern the session alone."""
-        return SessionContext(self, roles)
+        return SessionContext(self, roles=roles)
+
+    def turn_context(self, turn: Turn, roles: frozenset[str] = frozenset()) -> TurnContext:
+        """Return a context for hooks that concern a turn on its way."""
+        return TurnContext(self, turn, self.turns + 1, roles=roles)
 
     def role(self, name: str) -> Any:
         """

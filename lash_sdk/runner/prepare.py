@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..contexts import PromptContext, TurnContext
+from ..contexts import PromptContext
 from ..effects import Prepare
-from ..events import Event, TurnAborted, TurnPrepared
+from ..errors import PluginConflict, PluginFault
+from ..events import Event, TurnAborted, TurnPrepared, TurnStopped
 from ..messages import Message
+from ..outcomes import Issue
 from ..prompt import PromptLayer, PromptPart
 from ..turn import Turn
 from .directives import apply
@@ -19,21 +21,18 @@ PROMPT: Final = frozenset(("snapshot", "catalogue", "tasks", "direct"))
 
 async def prepare(live: Live, turn: Turn, effect: Prepare) -> Event:
     """
-    Return that the turn is prepared, or that a plugin refused it.
+    Return that the turn is prepared, or that a plugin refused or ended it.
+
+    A provider of tools that fails once the turn has begun ends it: what was done
+    is kept.
 
     Raises:
-        PluginFault: `before_turn` or a provider of tools failed.
+        PluginFault: `before_turn` failed, or at the start a provider of tools.
+        PluginConflict: At the start, two tools have one name.
     """
     messages: tuple[Message, ...] = ()
     if effect.first and live.plans.before_turn is not None:
-        ctx = TurnContext(
-            live,
-            turn.id,
-            index=live.turns + 1,
-            messages=turn.messages,
-            usage=turn.usage,
-            roles=BEFORE_TURN,
-        )
+        ctx = live.turn_context(turn, BEFORE_TURN)
         applied = await apply(live, "before_turn", await live.plans.before_turn(ctx))
         if applied.abort is not None:
             plugin, abort = applied.abort
@@ -41,7 +40,13 @@ async def prepare(live: Live, turn: Turn, effect: Prepare) -> Event:
                 key=effect.key, plugin=plugin.name, code=abort.code, message=abort.message
             )
         messages = applied.messages
-    sync_tools(live)
+    try:
+        sync_tools(live)
+    except (PluginConflict, PluginFault) as error:
+        if effect.first:
+            raise
+        issue = Issue(kind="plugin", code="reconfigure_failed", message=str(error))
+        return TurnStopped(reason="runtime_error", issue=issue)
     return TurnPrepared(key=effect.key, messages=messages)
 
 
@@ -58,17 +63,17 @@ def sync_tools(live: Live) -> None:
         live.toolbox.sync(live.context(), plans)
 
 
-def build_prompt(live: Live, turn: str, instructions: str, extra: str | None) -> str:
+def build_prompt(live: Live, turn: Turn, instructions: str, extra: str | None) -> str:
     """
     Return the prompt: protocol, plugins, application, and *extra* for this turn.
 
     The same inputs return the same object.
     """
     layers: list[PromptLayer] = []
-    if preamble := live.protocol.preamble(live.protocol_state):
+    if preamble := live.protocol.preamble(turn.state):
         layers.append(_said(preamble, "execution"))
     if live.plans.provide_prompt is not None:
-        ctx = PromptContext(live, turn, live.toolbox.shown, PROMPT)
+        ctx = PromptContext(live, turn.id, live.toolbox.shown, roles=PROMPT)
         for _plugin, parts in live.plans.provide_prompt(ctx):
             layers.append(PromptLayer(parts=tuple(parts)))
     if live.parts:

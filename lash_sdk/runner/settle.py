@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ..commits import Commit, Component, PluginRow, Receipt
-from ..contexts import CommitContext, TurnContext
+from ..contexts import CommitContext
 from ..effects import WriteCommit
 from ..errors import InvalidInput, PluginFault
 from ..events import CommitAccepted
@@ -67,16 +67,7 @@ class Settling:
         live, turn = self._live, self._turn
         if live.plans.after_turn is None:
             return ()
-        ctx = TurnContext(
-            live,
-            turn.id,
-            index=live.turns + 1,
-            messages=turn.messages,
-            usage=turn.usage,
-            records=turn.records,
-            outcome=turn.outcome,
-            roles=ROLES,
-        )
+        ctx = live.turn_context(turn, ROLES)
         outcome = turn.outcome
         hurry = isinstance(outcome, Stopped) and outcome.reason == "cancelled"
         try:
@@ -147,6 +138,12 @@ class Settling:
             return receipt
         except asyncio.CancelledError:
             return await _known(live.store, commit)
+        except PluginFault as fault:  # a wrap failed: maybe after the commit
+            known = await live.store.receipt(live.id, commit.operation)
+            if known is None:
+                raise
+            live.faults.pending.append((fault, False))
+            return known
 
     async def _innermost(self, ctx: CommitContext) -> Receipt:
         return await self._live.store.commit(ctx.commit)

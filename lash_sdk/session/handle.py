@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ..dispatch.toolbox import ToolState
-from ..errors import SessionBusy, SessionClosed, Unavailable
+from ..errors import InvalidInput, SessionBusy, SessionClosed, Unavailable
 from ..events import SessionEvent
 from ..graph import Graph, Node
 from ..json import Json
@@ -297,6 +297,8 @@ class Session:
         instructions: str | None,
     ) -> Ask:
         self._open()
+        if not isinstance(input, (str, list, tuple)):
+            raise InvalidInput(f"input: expected text or parts, found {input!r}")
         return Ask(
             message=user(input),
             model=None if model is None else self._resolve(model),

@@ -25,7 +25,7 @@ class Stream:
     running; leaving `async with`, or `aclose`, cancels it.
     """
 
-    __slots__ = ("_dropped", "_events", "_run", "_task", "_wake")
+    __slots__ = ("_events", "_run", "_task", "_wake")
 
     def __init__(
         self, run: Callable[[Callable[[SessionEvent], None]], Coroutine[Any, Any, TurnRecord]]
@@ -34,7 +34,6 @@ class Stream:
         self._run = run
         self._task: asyncio.Task[TurnRecord] | None = None
         self._events: deque[SessionEvent] = deque()
-        self._dropped = 0
         self._wake = asyncio.Event()
 
     def __aiter__(self) -> Stream:
@@ -49,10 +48,6 @@ class Stream:
         """
         task = self._running()
         while True:
-            if self._dropped:
-                gap = Gap(dropped=self._dropped)
-                self._dropped = 0
-                return gap
             if self._events:
                 return self._events.popleft()
             if task.done():
@@ -103,14 +98,23 @@ class Stream:
         self._wake.set()
 
     def _make_room(self) -> None:
-        """Drop the oldest delta, or the oldest event if there's none."""
+        """Drop the oldest delta, or the oldest event; one `Gap` stands where they were."""
+        gap: tuple[int, Gap] | None = None
+        oldest = None
         for at, event in enumerate(self._events):
-            if isinstance(event, (TextDelta, ReasoningDelta)):
-                del self._events[at]
+            if isinstance(event, Gap):
+                gap = at, event
+                continue
+            delta = isinstance(event, (TextDelta, ReasoningDelta))
+            if oldest is None or delta:
+                oldest = at
+            if delta:
                 break
-        else:
-            self._events.popleft()
-        self._dropped += 1
+        if gap is None:
+            self._events[oldest or 0] = Gap(dropped=1)
+        elif oldest is not None:
+            self._events[gap[0]] = Gap(dropped=gap[1].dropped + 1)
+            del self._events[oldest]
 
     def _ended(self, task: asyncio.Task[TurnRecord]) -> None:
         if not task.cancelled():
