@@ -19,10 +19,10 @@ export UV_LINK_MODE ?= copy
 timed = @start=$$(date +%s); echo "== $(1)"; $(2) && echo "== $(1): $$(($$(date +%s) - start)) s"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-full check bench docs lock format clean
+.PHONY: help install demo test test-full check bench bench-quick docs lock format clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
 
 install: $(STAMP) ## make .venv with everything in it
 
@@ -41,7 +41,7 @@ demo: install ## a real agent turn with tools, on the embedded defaults
 
 check: install ## lint, format and types
 	$(call timed,ruff,$(BIN)/ruff check && $(BIN)/ruff format --check)
-	$(call timed,mypy,$(BIN)/mypy $(SOURCES) tests)
+	$(call timed,mypy,$(BIN)/mypy $(SOURCES) tests benchmarks)
 	$(call timed,pyright,$(BIN)/basedpyright)
 
 test: check ## the whole suite
@@ -51,8 +51,11 @@ test-full: check ## the suite with its slow tests and branch coverage
 	$(call timed,pytest,$(PY) -m coverage run -m pytest -q)
 	$(call timed,coverage,$(PY) -m coverage report)
 
-bench: install ## side by side with peers
+bench: install ## side by side with peers; writes docs/benchmarks.md
 	@$(PY) -m benchmarks
+
+bench-quick: install ## the same with fewer peers and laps, printed only
+	@$(PY) -m benchmarks --quick
 
 docs: install ## write the generated pages again
 	@$(PY) docs/generate.py

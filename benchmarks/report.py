@@ -1,0 +1,126 @@
+"""The run as data, and as a page."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.workers import cores
+
+HEAD: Final = """\
+# Benchmarks
+
+Written by `make bench`; don't edit it. Every system runs the same turns with a
+scripted model, without a network, in a process and an environment of its own.
+Within a lap each system runs a short block of turns, one system after the other,
+so that all meet the same machine; a session has some twenty turns. A round's figure is
+the median of its laps; a cell shows the median of {rounds} rounds, and their least and
+most. Only ratios can be compared with another run's. `bare` is the floor: a loop by hand with a history of
+dicts and, where durable, one SQLite transaction a turn (WAL, `synchronous=FULL`).
+"""
+
+NOTES: Final = """\
+What each system does in these turns is in `benchmarks/systems` and
+`benchmarks/peers`. lash-sdk runs with `durability="turn"` and `synchronous=FULL`.
+agno remembers nothing between turns in memory, its default. pydantic-ai brings no
+persistence: a turn's new messages are written by hand, as its documentation shows.
+A model call takes one trip round the event loop in every system.
+"""
+
+
+def machine() -> dict[str, Any]:
+    """Return what the run was made on."""
+    return {
+        "cores": cores(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def page(report: dict[str, Any]) -> str:
+    """Return the report as a page of Markdown."""
+    return "\n".join(_page(report))
+
+
+def _page(report: dict[str, Any]) -> Iterator[str]:
+    yield HEAD.format(rounds=report["rounds"])
+    where = report["machine"]
+    before, after = report["calibration"]["before"], report["calibration"]["after"]
+    yield f"Form: {report['form']}. Machine: {where['cores']} cores, {where['system']},"
+    yield f"Python {where['python']}. A fixed loop took {before:.1f} ms before, {after:.1f} after.\n"
+    yield NOTES
+    yield "## Targets\n"
+    met = [[t["name"], t["wanted"], t["found"], _word(t["met"])] for t in report["targets"]]
+    yield from _table(("", "wanted", "found", ""), met)
+    yield "## Turns\n"
+    for label, scenario in report["turns"].items():
+        yield f"### {label}: {SCENARIOS[label].what}\n"
+        turns = ("system", "µs a turn", "best", "CPU µs", "× bare", "× lash-sdk", "× (CPU)")
+        yield from _table(turns, [_turn(name, each) for name, each in scenario.items()])
+    yield "## Growth: a session of lash-sdk with 2 KB of text a turn\n"
+    head = ("", "at turn", "µs", "bytecodes", "calls", "instructions")
+    counted = {"in memory": report["instructions"]}
+    rows = [
+        [name, length, *_length(at, counted.get(name, {}).get(length))]
+        for name, lengths in report["growth"].items()
+        for length, at in lengths.items()
+    ]
+    yield from _table(head, rows)
+    if report["hooks"]:
+        yield "## Hook calls, five trivial implementations\n"
+        hooks = [[name.replace("_", " "), _spread(ns)] for name, ns in report["hooks"].items()]
+        yield from _table(("", "ns a call"), hooks)
+    if report["starts"]:
+        yield "## Start\n"
+        rows = [
+            [f"`{name}`", _spread(at), f"{at['ratio']:.2f}", str(at.get("modules", ""))]
+            for name, at in report["starts"].items()
+        ]
+        yield from _table(("", "ms", "× `import asyncio`", "modules"), rows)
+    yield "## Versions\n"
+    versions = [
+        [name, ", ".join(f"{package} {at}" for package, at in told["packages"].items())]
+        for name, told in report["versions"].items()
+    ]
+    yield from _table(("system", "packages"), versions)
+
+
+def _turn(name: str, figures: dict[str, Any]) -> list[str]:
+    ratios = figures["ratios"]
+    wall, cpu = figures["wall"], figures["cpu"]
+    by = [_ratio(ratios, other, "wall") for other in ("bare", "lash-sdk")]
+    row = [name, _spread(wall), f"{wall['best']:,.0f}", f"{cpu['median']:,.0f}"]
+    return [*row, *by, _ratio(ratios, "lash-sdk", "cpu")]
+
+
+def _length(at: dict[str, float], instructions: float | None) -> list[str]:
+    counts = (at["wall"], at["bytecodes"], at["calls"])
+    return [*[f"{count:,.0f}" for count in counts], f"{instructions:,.0f}" if instructions else ""]
+
+
+def _ratio(ratios: dict[str, Any], other: str, unit: str) -> str:
+    if other not in ratios:
+        return "1"
+    at = ratios[other][unit]
+    return f"{at['median']:.2f} ({at['min']:.2f}–{at['max']:.2f})"
+
+
+def _spread(at: dict[str, float]) -> str:
+    return f"{at['median']:,.0f} ({at['min']:,.0f}–{at['max']:,.0f})"
+
+
+def _word(met: bool) -> str:
+    return "met" if met else "**missed**"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """Yield the lines of a table, columns aligned."""
+    lines = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(3, *(len(line[at]) for line in lines)) for at in range(len(lines[0]))]
+    lines.insert(1, ["-" * width for width in widths])
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        yield f"| {' | '.join(cells)} |"
+    yield ""

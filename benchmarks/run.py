@@ -1,0 +1,71 @@
+"""One run, from the first worker to the report."""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter
+from typing import Any
+
+from benchmarks.environments import BARE, LASH, System
+from benchmarks.report import machine
+from benchmarks.scenarios import (
+    ROUNDS,
+    SCENARIOS,
+    Form,
+    calibrate,
+    memory_files,
+    run_growth,
+    run_hooks,
+    run_instructions,
+    run_starts,
+    run_turns,
+)
+from benchmarks.targets import judge
+from benchmarks.workers import started
+
+
+def run(form: Form, peers: tuple[System, ...], *, alone: bool = False) -> dict[str, Any]:
+    """
+    Return the report of a run.
+
+    With *alone*, only turns and growth are measured: what needs no environment
+    but the project's own.
+    """
+    report: dict[str, Any] = {
+        "form": form.name,
+        "rounds": ROUNDS,
+        "machine": machine(),
+        "calibration": {"before": calibrate()},
+        "turns": {},
+    }
+    with started((BARE, LASH, *peers)) as workers:
+        report["versions"] = {worker.system.name: worker.tell() for worker in workers}
+        for label in SCENARIOS:
+            if label != "S3 in memory" or memory_files():
+                with Told(label):
+                    report["turns"][label] = run_turns(workers, label, form)
+        with Told("S4"):
+            report["growth"] = run_growth(workers[1], form)
+    with Told("instructions"):
+        report["instructions"] = {} if alone else run_instructions(form)
+    with Told("hooks"):
+        report["hooks"] = {} if alone else run_hooks(form)
+    with Told("start"):
+        report["starts"] = {} if alone else run_starts(peers, form)
+    report["calibration"]["after"] = calibrate()
+    report["targets"] = [target.to_json() for target in judge(report)]
+    return report
+
+
+class Told:
+    """Says on standard error how long something takes."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        self._began = perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        seconds = perf_counter() - self._began
+        print(f"{self._what}: {seconds:.1f} s", file=sys.stderr)

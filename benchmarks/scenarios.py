@@ -1,0 +1,300 @@
+"""What's measured, and how systems take turns at it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import mean, median
+from time import perf_counter
+from typing import Any, Final
+
+from benchmarks.environments import HOOKS, LASH, System
+from benchmarks.script import WARM_UP
+from benchmarks.workers import MEMORY, Block, Worker, cores, started
+
+ROUNDS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """
+    How much is measured.
+
+    A round of a scenario has sessions, a session has laps, and in a lap each
+    system runs one block of turns, one system after the other.
+    """
+
+    name: str
+    sessions: int
+    laps: int = 2
+    growth: tuple[int, ...] = (10, 100, 1000)
+    starts: int = 5
+    instructions: bool = False
+
+
+FULL: Final = Form(name="full", sessions=10, instructions=True)
+QUICK: Final = Form(name="quick", sessions=4)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """
+    One kind of turn.
+
+    Attributes:
+        name: What a worker calls it.
+        what: What happens in it.
+        turns: In a block: as many as take some milliseconds.
+        in_memory: Whether its files are.
+    """
+
+    name: str
+    what: str
+    turns: int
+    in_memory: bool = False
+
+
+SCENARIOS: Final = {
+    "S1": Scenario("S1", "plain turn, in memory", 10),
+    "S2": Scenario("S2", "two model calls with four parallel tool calls, in memory", 5),
+    "S3 in memory": Scenario("S3", "S2 with SQLite, its files in memory", 5, in_memory=True),
+    "S3 on disk": Scenario("S3", "S2 with SQLite, its files on disk", 5),
+}
+"""By label."""
+
+Laps = list[list[dict[str, Block]]]
+"""By round and lap, each system's block."""
+
+
+def spread(rounds: Iterable[Iterable[float]]) -> dict[str, float]:
+    """Return the median of the rounds' medians, their least and most, and the best of all."""
+    kept = [list(each) for each in rounds]
+    medians = [median(each) for each in kept]
+    return {
+        "min": min(medians),
+        "median": median(medians),
+        "max": max(medians),
+        "best": min(min(each) for each in kept),
+    }
+
+
+def run_turns(workers: list[Worker], label: str, form: Form) -> dict[str, Any]:
+    """Return each system's times in a scenario, and their ratios to the others'."""
+    laps: Laps = []
+    for _ in range(ROUNDS):
+        laps.append([])
+        for _ in range(form.sessions):
+            laps[-1] += _session(workers, label, form)
+    systems = [worker.system.name for worker in workers]
+    return {name: _figures(laps, name, systems) for name in systems}
+
+
+def _session(workers: list[Worker], label: str, form: Form) -> list[dict[str, Block]]:
+    scenario = SCENARIOS[label]
+    with ExitStack() as stack:
+        for worker in workers:
+            stack.enter_context(worker.session(scenario.name, in_memory=scenario.in_memory))
+        return [
+            {worker.system.name: worker.run(scenario.turns) for worker in workers}
+            for _ in range(form.laps)
+        ]
+
+
+def _figures(laps: Laps, name: str, systems: list[str]) -> dict[str, Any]:
+    """Return a system's own times, and how many times each other system's they are."""
+
+    def over(pick: Callable[[dict[str, Block]], float]) -> dict[str, float]:
+        return spread([pick(lap) for lap in each] for each in laps)
+
+    figures: dict[str, Any] = {
+        unit: over(lambda lap, unit=unit: lap[name][unit])  # type: ignore[misc]
+        for unit in ("wall", "cpu")
+    }
+    figures["ratios"] = {
+        other: {
+            unit: over(lambda lap, o=other, u=unit: lap[name][u] / lap[o][u])  # type: ignore[misc]
+            for unit in ("wall", "cpu")
+        }
+        for other in systems
+        if other != name
+    }
+    return figures
+
+
+# --- growth --------------------------------------------------------------------
+
+GROWTHS: Final = {"in memory": "S4", "durable": "S4 durable"}
+NEAR: Final = 20
+"""Turns that are measured at each length."""
+
+
+def run_growth(worker: Worker, form: Form) -> dict[str, dict[str, dict[str, float]]]:
+    """Return what a turn costs at each length of a session that grows 2 KB a turn."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, scenario in GROWTHS.items():
+        rounds = [_grow(worker, scenario, form) for _ in range(ROUNDS)]
+        found[name] = {
+            length: {unit: median(each[length][unit] for each in rounds) for unit in at}
+            for length, at in rounds[0].items()
+        }
+    return found
+
+
+def _grow(worker: Worker, scenario: str, form: Form) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    with worker.session(scenario, in_memory=True):
+        turns = WARM_UP
+        for length in form.growth:
+            if length > turns:
+                worker.run(length - turns)
+            block = worker.run(NEAR)
+            counts = [worker.count() for _ in range(NEAR)]
+            turns = max(length, turns) + 2 * NEAR
+            found[str(length)] = {
+                **block,
+                "bytecodes": mean(each["bytecodes"] for each in counts),
+                "calls": mean(each["calls"] for each in counts),
+            }
+    return found
+
+
+def run_instructions(form: Form) -> dict[str, float]:
+    """
+    Return how many processor instructions a turn takes at each length, if valgrind is here.
+
+    A turn's are the difference between two processes that run one count of turns
+    and a few more: all else is the same in both.
+    """
+    valgrind = shutil.which("valgrind")
+    if valgrind is None or not form.instructions:
+        return {}
+    turns = [length + more for length in form.growth for more in (0, NEAR)]
+    with ThreadPoolExecutor(cores()) as pool:  # counts don't mind company
+        found = dict(zip(turns, pool.map(partial(_counted, valgrind), turns), strict=True))
+    return {str(at): (found[at + NEAR] - found[at]) / NEAR for at in form.growth}
+
+
+def _counted(valgrind: str, turns: int) -> int:
+    """Return the instructions of a process that runs so many turns."""
+    commands = (
+        '{"do": "open", "scenario": "S4", "folder": "."}\n'
+        f'{{"do": "run", "turns": {turns}}}\n{{"do": "close"}}\n'
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null", *LASH.command],
+            input=commands,
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=folder,
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+        )
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    if found is None or '"error"' in done.stdout:
+        raise RuntimeError(f"callgrind counted nothing: {done.stdout}{done.stderr}")
+    return int(found[1])
+
+
+# --- hooks and start-up --------------------------------------------------------
+
+
+def run_hooks(form: Form) -> dict[str, dict[str, float]]:
+    """Return each case's nanoseconds a hook call."""
+    with started((HOOKS,)) as (worker,):
+        found = worker.measure(1.0 if form.sessions > 1 else 0.1)
+    return {
+        name: {"min": min(laps), "median": median(laps), "max": max(laps)}
+        for name, laps in found.items()
+    }
+
+
+STARTS: Final = {
+    "python": "pass",
+    "import asyncio": "import asyncio",
+    "import lash_sdk": "import lash_sdk",
+    "from lash_sdk import Lash, tool": "from lash_sdk import Lash, tool",
+}
+FORBIDDEN: Final = (
+    "pydantic",
+    "lash_cli",
+    "lash_model_local",
+    "lash_model_openai",
+    "lash_store_sqlite",
+)
+"""What `import lash_sdk` may not load."""
+PEER_STARTS: Final = {
+    "agno": "import agno.agent",
+    "pydantic-ai": "import pydantic_ai",
+    "openai-agents": "import agents",
+    "langgraph": "import langgraph.prebuilt",
+}
+MODULES: Final = "; import sys; print('\\n'.join(sys.modules))"
+
+
+def run_starts(systems: Iterable[System], form: Form) -> dict[str, dict[str, Any]]:
+    """Return how long each start takes, in turns, and what it loads."""
+    commands = {name: [sys.executable, "-c", code] for name, code in STARTS.items()}
+    for system in systems:
+        if (code := PEER_STARTS.get(system.name)) is not None:
+            system.ready()
+            commands[code] = [system.python_of_venv, "-c", code]
+    lash = Path(sys.executable).with_name("lash")
+    if lash.is_file():
+        commands["lash --help"] = [str(lash), "--help"]
+    laps = [
+        {name: _timed(command) for name, command in commands.items()} for _ in range(form.starts)
+    ]
+    return {
+        name: {
+            **spread([[lap[name]] for lap in laps]),
+            "ratio": median(lap[name] / lap["import asyncio"] for lap in laps),
+            **_loaded(command),
+        }
+        for name, command in commands.items()
+    }
+
+
+def _timed(command: list[str]) -> float:
+    """Return the milliseconds that a process takes."""
+    began = perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return (perf_counter() - began) * 1e3
+
+
+def _loaded(command: list[str]) -> dict[str, Any]:
+    """Return how many modules a start loads, and which of the forbidden ones."""
+    if command[1] != "-c":
+        return {}
+    code = command[2] + MODULES
+    done = subprocess.run([command[0], "-c", code], check=True, capture_output=True, text=True)
+    names = set(done.stdout.split())
+    forbidden = [name for name in FORBIDDEN if name in names]
+    return {"modules": len(names), "forbidden": forbidden}
+
+
+def calibrate() -> float:
+    """Return the milliseconds of a loop that's always the same: the machine's mood."""
+    best = float("inf")
+    for _ in range(5):
+        began = perf_counter()
+        total = 0
+        for number in range(300_000):
+            total += number & 7
+        best = min(best, perf_counter() - began)
+    return best * 1e3
+
+
+def memory_files() -> bool:
+    """Return whether files can be kept in memory here."""
+    return MEMORY.is_dir()

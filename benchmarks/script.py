@@ -1,0 +1,84 @@
+"""
+What is said and called in every scenario: the same words for every system.
+
+Only the standard library is used here: each system's own environment loads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Final
+
+ASK: Final = "What do these four sums come to?"
+ANSWER: Final = "The four sums come to 1, 3, 5 and 7."
+LONG_ASK: Final = (ASK + " ") * 31
+"""1 KB, for a session that's meant to grow."""
+LONG_ANSWER: Final = (ANSWER + " ") * 27
+
+SUMS: Final = tuple({"a": a, "b": a + 1} for a in range(4))
+"""The arguments of the four calls that one answer asks for."""
+SUMS_AS_JSON: Final = tuple(json.dumps(each) for each in SUMS)
+
+WARM_UP: Final = 3
+"""Turns that each new session runs before any is measured."""
+
+WITH_TOOLS: Final = frozenset(("S2", "S3"))
+DURABLE: Final = frozenset(("S3", "S4 durable"))
+GROWING: Final = frozenset(("S4", "S4 durable"))
+
+
+def ask(scenario: str) -> str:
+    """Return what the user says each turn."""
+    return LONG_ASK if scenario in GROWING else ASK
+
+
+def answer(scenario: str) -> str:
+    """Return what the model says at the end of each turn."""
+    return LONG_ANSWER if scenario in GROWING else ANSWER
+
+
+class Script:
+    """
+    What a scripted model goes by: tools first and then words, turn after turn.
+
+    Attributes:
+        asked: How often the model was asked.
+        sums: How often the tool was called.
+    """
+
+    def __init__(self, scenario: str) -> None:
+        self.answer = answer(scenario)
+        self._tools = scenario in WITH_TOOLS
+        self.asked = 0
+        self.sums = 0
+
+    async def wants_tools(self) -> bool:
+        """
+        Return whether this answer of the model asks for the four sums.
+
+        One trip round the event loop stands for the wait for a real model.
+        """
+        self.asked += 1
+        await asyncio.sleep(0)
+        return self._tools and self.asked % 2 == 1
+
+    def add(self, a: int, b: int) -> int:
+        """Return the sum: the body of every system's tool."""
+        self.sums += 1
+        return a + b
+
+    def check(self, turns: int) -> None:
+        """
+        Accept that *turns* turns asked the model and the tool as often as they must.
+
+        Raises:
+            AssertionError: They didn't: the system ran something else.
+        """
+        asked, sums = (2, 4) if self._tools else (1, 0)
+        found = (self.asked, self.sums)
+        if found != (turns * asked, turns * sums):
+            raise AssertionError(
+                f"{turns} turns: expected {(turns * asked, turns * sums)} model and tool calls,"
+                f" found {found}"
+            )

@@ -1,0 +1,77 @@
+"""The floor: a loop by hand, a history of dicts, one SQLite transaction a turn."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.script import DURABLE, SUMS_AS_JSON, Script, ask
+
+PACKAGES = ()
+
+Message = dict[str, Any]
+
+CALLS = [
+    {"id": f"call_{at}", "name": "add", "arguments": arguments}
+    for at, arguments in enumerate(SUMS_AS_JSON)
+]
+
+
+@asynccontextmanager
+async def open_session(
+    scenario: str, folder: Path, script: Script
+) -> AsyncGenerator[Callable[[], Awaitable[str]], None]:
+    """Yield what runs a turn and returns its answer."""
+    db = open_database(folder / "bare.db") if scenario in DURABLE else None
+    history: list[Message] = []
+
+    async def model(messages: list[Message]) -> Message:
+        if await script.wants_tools():
+            return {"role": "assistant", "content": None, "tool_calls": CALLS}
+        return {"role": "assistant", "content": script.answer}
+
+    async def call(wanted: dict[str, str]) -> Message:
+        value = script.add(**json.loads(wanted["arguments"]))
+        return {"role": "tool", "id": wanted["id"], "content": json.dumps(value)}
+
+    async def turn() -> str:
+        start = len(history)
+        history.append({"role": "user", "content": ask(scenario)})
+        while True:
+            message = await model(history)
+            history.append(message)
+            if not message.get("tool_calls"):
+                break
+            tasks = [asyncio.create_task(call(each)) for each in message["tool_calls"]]
+            history.extend([await task for task in tasks])
+        if db is not None:
+            save(db, start, history[start:])
+        return str(history[-1]["content"])
+
+    try:
+        yield turn
+    finally:
+        if db is not None:
+            db.close()
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Return a new database for one session's messages."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute("CREATE TABLE messages (at INTEGER PRIMARY KEY, body TEXT NOT NULL)")
+    return db
+
+
+def save(db: sqlite3.Connection, start: int, messages: list[Message]) -> None:
+    """Write a turn's messages in one transaction."""
+    db.execute("BEGIN IMMEDIATE")
+    rows = [(start + at, json.dumps(message)) for at, message in enumerate(messages)]
+    db.executemany("INSERT INTO messages VALUES (?, ?)", rows)
+    db.execute("COMMIT")

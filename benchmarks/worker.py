@@ -1,0 +1,179 @@
+"""
+One system in a process of its own: told over a pipe what to run, it says how long it took.
+
+Run as a script by the system's own interpreter, with the system's file as its
+argument, and after it folders for the end of the import path. Each line of standard
+input is a JSON command, each line of standard output its answer. Only the standard
+library is used here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import importlib.util
+import inspect
+import json
+import os
+import platform
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter_ns, process_time_ns
+from types import FrameType
+from typing import Any, TextIO
+
+# A script's folder comes first on the path, where our names would hide others'.
+sys.path[0:1] = []
+sys.path += [str(Path(__file__).resolve().parent.parent), *sys.argv[2:]]
+
+from benchmarks.script import WARM_UP, Script  # noqa: E402
+
+Turn = Callable[[], Awaitable[str]]
+
+
+class Worker:
+    """The system, and the session that's open in it."""
+
+    def __init__(self, system: Any) -> None:
+        self._system = system
+        self._stack = contextlib.AsyncExitStack()
+        self._script = Script("S1")
+        self._turns = 0
+        self._turn: Turn | None = None
+
+    async def obey(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer to one command."""
+        match command["do"]:
+            case "tell":
+                return self._tell()
+            case "open":
+                return await self._open(command["scenario"], Path(command["folder"]))
+            case "run":
+                return await self._run(command["turns"])
+            case "count":
+                return await self._count()
+            case "measure":
+                return dict(await self._system.measure(command["scale"]))
+            case "close":
+                return await self._close()
+            case other:
+                raise ValueError(f"no such command: {other!r}")
+
+    def _tell(self) -> dict[str, Any]:
+        return {
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+            "packages": {name: version(name) for name in self._system.PACKAGES},
+        }
+
+    async def _open(self, scenario: str, folder: Path) -> dict[str, Any]:
+        self._script = Script(scenario)
+        self._turns = 0
+        opening = self._system.open_session(scenario, folder, self._script)
+        self._turn = await self._stack.enter_async_context(opening)
+        await self._run(WARM_UP)
+        gc.collect()
+        return {}
+
+    async def _run(self, turns: int) -> dict[str, Any]:
+        """Return each turn's time, and the processor's time for all of them."""
+        turn, said = self._turn, self._script.answer
+        assert turn is not None
+        walls = []
+        cpu = process_time_ns()
+        for _ in range(turns):
+            began = perf_counter_ns()
+            answer = await turn()
+            walls.append(perf_counter_ns() - began)
+            if answer != said:
+                raise AssertionError(f"expected {said!r}, found {answer!r}")
+        cpu = process_time_ns() - cpu
+        self._turns += turns
+        return {"walls": walls, "cpu": cpu}
+
+    async def _count(self) -> dict[str, Any]:
+        """Return how many bytecodes and calls the next turn takes in this thread."""
+        assert self._turn is not None
+        found = Counted()
+        with found:
+            await self._turn()
+        self._turns += 1
+        return {"bytecodes": found.bytecodes, "calls": found.calls}
+
+    async def _close(self) -> dict[str, Any]:
+        await self._stack.aclose()
+        self._script.check(self._turns)
+        self._turn = None
+        return {}
+
+
+class Counted:
+    """
+    Counts what's executed inside a `with`: the same on every run, unlike time.
+
+    Attributes:
+        bytecodes: Of Python code; work that C code does at once counts as one.
+        calls: Of Python functions.
+    """
+
+    def __init__(self) -> None:
+        self.bytecodes = 0
+        self.calls = 0
+
+    def __enter__(self) -> Counted:
+        # frames that are there already are resumed without a call event
+        frame = inspect.currentframe()
+        while frame is not None:
+            frame.f_trace, frame.f_trace_opcodes, frame.f_trace_lines = self._step, True, False
+            frame = frame.f_back
+        sys.settrace(self._enter)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.settrace(None)
+
+    def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:
+        self.calls += 1
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return self._step
+
+    def _step(self, frame: FrameType, event: str, argument: Any) -> Any:
+        self.bytecodes += event == "opcode"
+        return self._step
+
+
+async def serve(system: Any, commands: TextIO, answers: TextIO) -> None:
+    """Obey *commands* until they end."""
+    worker = Worker(system)
+    for line in commands:
+        try:
+            answer = await worker.obey(json.loads(line))
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def load(path: Path) -> Any:
+    """Return the system that a file is, under a name that hides nobody's package."""
+    spec = importlib.util.spec_from_file_location(f"benchmarked_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # type hints of tools are looked up there
+    spec.loader.exec_module(module)
+    return module
+
+
+def main() -> None:
+    """Serve the system whose file is named on the command line."""
+    # What a system prints must not get between our answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    asyncio.run(serve(load(Path(sys.argv[1])), sys.stdin, answers))
+
+
+if __name__ == "__main__":
+    main()
