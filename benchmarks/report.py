@@ -17,8 +17,9 @@ scripted model, without a network, in a process and an environment of its own.
 Within a lap each system runs a short block of turns, one system after the other,
 so that all meet the same machine; a session has some twenty turns. A round's figure is
 the median of its laps; a cell shows the median of {rounds} rounds, and their least and
-most. Only ratios can be compared with another run's. `bare` is the floor: a loop by hand with a history of
-dicts and, where durable, one SQLite transaction a turn (WAL, `synchronous=FULL`).
+most. Only ratios can be compared with another run's. `bare` is the floor: a loop by
+hand with a history of dicts and, where durable, one SQLite transaction a turn (WAL,
+`synchronous=FULL`).
 """
 
 NOTES: Final = """\
@@ -47,9 +48,10 @@ def page(report: dict[str, Any]) -> str:
 def _page(report: dict[str, Any]) -> Iterator[str]:
     yield HEAD.format(rounds=report["rounds"])
     where = report["machine"]
-    before, after = report["calibration"]["before"], report["calibration"]["after"]
+    loops = report["calibration"]
     yield f"Form: {report['form']}. Machine: {where['cores']} cores, {where['system']},"
-    yield f"Python {where['python']}. A fixed loop took {before:.1f} ms before, {after:.1f} after.\n"
+    yield f"Python {where['python']}. A fixed loop took {loops['before']:.1f} ms before"
+    yield f"and {loops['after']:.1f} ms after.\n"
     yield NOTES
     yield "## Targets\n"
     met = [[t["name"], t["wanted"], t["found"], _word(t["met"])] for t in report["targets"]]
