@@ -16,15 +16,16 @@ from ..contexts import ToolContext
 from ..errors import InvalidInput, PluginFault
 from ..hooks.answers import (
     AbortTurn,
+    CreateSession,
     EmitEvents,
     EmitTrace,
     EnqueueMessages,
     ReplaceToolArgs,
     ShortCircuitTool,
 )
-from ..json import Json
+from ..json import Json, check
 from ..messages import Message
-from ..outcomes import Failure, Success, ToolOutcome
+from ..outcomes import Cancelled, Failure, Success, ToolOutcome
 from ..plugins.plans import DirectivesPlan
 from ..plugins.registered import Registered
 
@@ -80,15 +81,24 @@ async def _take(
     """Apply one hook's directives; return whether it replaced the arguments."""
     replaced = False
     for plugin, directive in await plan.ask(ctx, at):
-        if isinstance(directive, ReplaceToolArgs):
-            if candidate.arguments is not None:
-                raise _wrong(plugin, "before_tool", "a second replacement of arguments")
-            candidate.arguments = ctx.arguments = dict(directive.arguments)
-            replaced = True
-        elif not _common(plugin, directive, ctx, candidate, trace):
-            what = f"{type(directive).__name__} isn't legal here"
-            raise _wrong(plugin, "before_tool", what)
+        try:
+            if isinstance(directive, ReplaceToolArgs):
+                _replace(directive, ctx, candidate)
+                replaced = True
+            else:
+                await _common(plugin, directive, ctx, candidate, trace)
+        except Exception as error:
+            raise _blame(plugin, "before_tool", ctx, error) from error
     return replaced
+
+
+def _replace(directive: ReplaceToolArgs, ctx: ToolContext, candidate: Candidate) -> None:
+    if candidate.arguments is not None:
+        raise InvalidInput("a second replacement of arguments")
+    if not isinstance(directive.arguments, dict):
+        raise InvalidInput(f"expected arguments by name, found {directive.arguments!r}")
+    check(directive.arguments, where="arguments")
+    candidate.arguments = ctx.arguments = dict(directive.arguments)
 
 
 async def after(
@@ -102,40 +112,57 @@ async def after(
     """
     candidate = Candidate()
     for plugin, directive in await plan(ctx):
-        if isinstance(directive, EnqueueMessages):
-            candidate.queued.append((plugin.name, directive.messages))
-        elif not _common(plugin, directive, ctx, candidate, trace):
-            what = f"{type(directive).__name__} isn't legal here"
-            raise _wrong(plugin, "after_tool", what)
+        try:
+            if isinstance(directive, EnqueueMessages):
+                messages = tuple([message.check() for message in directive.messages])
+                candidate.queued.append((plugin.name, messages))
+            else:
+                await _common(plugin, directive, ctx, candidate, trace)
+        except Exception as error:
+            raise _blame(plugin, "after_tool", ctx, error) from error
     return candidate
 
 
-def _common(
+async def _common(
     plugin: Registered,
     directive: object,
     ctx: ToolContext,
     candidate: Candidate,
     trace: Callable[[str, str, Any], None],
-) -> bool:
-    """Apply a directive that's legal on both sides; return whether it was one."""
+) -> None:
+    """
+    Apply a directive that's legal on both sides.
+
+    Raises:
+        InvalidInput: It isn't one, or what it holds can't be stored.
+        Unavailable: There's nobody to make a session.
+    """
     match directive:
         case AbortTurn():
             failure = Failure(
                 reason="execution", code=directive.code, message=directive.message, source="plugin"
             )
             candidate.offer(failure, plugin.name, 3)
+        case ShortCircuitTool(outcome=Success(value=value)):
+            check(value, where="outcome")
+            candidate.offer(directive.outcome, plugin.name, 1)
+        case ShortCircuitTool(outcome=Failure() | Cancelled()):
+            candidate.offer(directive.outcome, plugin.name, 2)
         case ShortCircuitTool():
-            strength = 1 if isinstance(directive.outcome, Success) else 2
-            candidate.offer(directive.outcome, plugin.name, strength)
+            raise InvalidInput(f"expected an outcome, found {directive.outcome!r}")
         case EmitEvents():
             for name, body in directive.events:
                 ctx.scope.emit(plugin.name, name, body)
         case EmitTrace():
             trace(plugin.name, directive.name, directive.payload)
+        case CreateSession():
+            await ctx.role("lifecycle").create(directive.request)
         case _:
-            return False
-    return True
+            raise InvalidInput(f"{type(directive).__name__} isn't legal here")
 
 
-def _wrong(plugin: Registered, hook: str, what: str) -> PluginFault:
-    return PluginFault(plugin.name, plugin.version, hook, cause=InvalidInput(what))
+def _blame(plugin: Registered, hook: str, ctx: ToolContext, cause: Exception) -> PluginFault:
+    """Return a directive's fault, once it's noted for `on_fault`."""
+    fault = PluginFault(plugin.name, plugin.version, hook, cause=cause, session=ctx.session_id)
+    ctx.scope.faults.pending.append((fault, False))
+    return fault

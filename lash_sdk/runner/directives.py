@@ -57,9 +57,9 @@ async def apply(
                 case _:
                     raise InvalidInput(f"{type(directive).__name__} isn't legal here")
         except Exception as error:
-            raise PluginFault(
-                plugin.name, plugin.version, hook, cause=error, session=live.id
-            ) from error
+            fault = PluginFault(plugin.name, plugin.version, hook, cause=error, session=live.id)
+            live.faults.pending.append((fault, False))
+            raise fault from error
     return applied
 
 
