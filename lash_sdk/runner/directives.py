@@ -64,7 +64,17 @@ async def apply(
 
 
 def welcome(plugin: str, messages: Iterable[Message]) -> tuple[Message, ...]:
-    """Return those of a plugin's messages that it may say, signed with its name."""
-    return tuple(
-        [replace(message.check(), origin=plugin) for message in messages if message.role in WELCOME]
-    )
+    """
+    Return those of a plugin's messages that it may say, signed with its name.
+
+    Raises:
+        InvalidInput: One isn't a message.
+        InvalidHistory: A message's parts don't fit its role.
+    """
+    kept: list[Message] = []
+    for message in messages:
+        if not isinstance(message, Message):
+            raise InvalidInput(f"expected a Message, found {message!r}")
+        if message.role in WELCOME:
+            kept.append(replace(message.check(), origin=plugin))
+    return tuple(kept)
