@@ -7,14 +7,13 @@ content hash, the bytes travel beside it and are stored once.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 from .errors import InvalidHistory, InvalidInput, StoreCorrupt
-from .json import Json, JsonObject, Value, read
+from .json import Json, JsonObject, Tagged, Value, digest, read
 
 BLOB_LIMIT: Final = 20 * 1024 * 1024
 """The most bytes that one blob may hold."""
@@ -49,8 +48,7 @@ class Blob(Value):
         """
         if not 0 < len(data) <= BLOB_LIMIT:
             raise InvalidInput(f"blob of {len(data)} bytes: expected 1 to {BLOB_LIMIT} bytes")
-        sha256 = hashlib.sha256(data).hexdigest()
-        return cls(sha256=sha256, size=len(data), media_type=media_type, data=data)
+        return cls(sha256=digest(data), size=len(data), media_type=media_type, data=data)
 
     def check(self) -> Blob:
         """
@@ -65,18 +63,16 @@ class Blob(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Text(Value, title="part", tagged=True):
+class Text(Tagged, title="part", kind="text"):
     """Plain text, as it was said."""
 
-    kind: ClassVar[str] = "text"
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image(Value, title="part", tagged=True):
+class Image(Tagged, title="part", kind="image"):
     """A picture; only a user or a tool shows one."""
 
-    kind: ClassVar[str] = "image"
     blob: Blob
 
     @classmethod
@@ -86,10 +82,9 @@ class Image(Value, title="part", tagged=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class File(Value, title="part", tagged=True):
+class File(Tagged, title="part", kind="file"):
     """A file by its name; only a user or a tool hands one over."""
 
-    kind: ClassVar[str] = "file"
     name: str
     blob: Blob
 
@@ -100,7 +95,7 @@ class File(Value, title="part", tagged=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reasoning(Value, title="part", tagged=True):
+class Reasoning(Tagged, title="part", kind="reasoning"):
     """
     What the model thought before it spoke.
 
@@ -109,13 +104,12 @@ class Reasoning(Value, title="part", tagged=True):
             without it is kept but never sent again.
     """
 
-    kind: ClassVar[str] = "reasoning"
     text: str
     replay: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall(Value, title="part", tagged=True):
+class ToolCall(Tagged, title="part", kind="tool_call"):
     """
     The model asks for a tool.
 
@@ -125,7 +119,6 @@ class ToolCall(Value, title="part", tagged=True):
         arguments: JSON text, exactly as the provider sent it.
     """
 
-    kind: ClassVar[str] = "tool_call"
     id: str
     name: str
     arguments: str = "{}"
@@ -135,7 +128,7 @@ ToolStatus: TypeAlias = Literal["ok", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolResult(Value, title="part", tagged=True):
+class ToolResult(Tagged, title="part", kind="tool_result"):
     """
     What the model is shown of a call's outcome; the tool record has it raw.
 
@@ -144,7 +137,6 @@ class ToolResult(Value, title="part", tagged=True):
         parts: Text, and pictures or files where the tool gave them.
     """
 
-    kind: ClassVar[str] = "tool_result"
     call: str
     name: str
     status: ToolStatus = "ok"
@@ -232,13 +224,10 @@ def user(content: str | Sequence[UserPart]) -> Message:
     for part in [Text(text=content)] if isinstance(content, str) else content:
         if not isinstance(part, (Text, Image, File)):
             raise InvalidInput(f"expected text, image or file, found {part!r}")
-        if isinstance(part, Text):
-            if not part.text:
-                continue
-            if parts and isinstance(last := parts[-1], Text):
-                parts[-1] = Text(text=last.text + part.text)
-                continue
-        parts.append(part)
+        if parts and isinstance(part, Text) and isinstance(last := parts[-1], Text):
+            parts[-1] = Text(text=last.text + part.text)
+        elif not isinstance(part, Text) or part.text:
+            parts.append(part)
     if not any(not isinstance(part, Text) or part.text.strip() for part in parts):
         raise InvalidInput("the prompt is empty: expected text, an image or a file")
     return Message(role="user", parts=tuple(parts))
@@ -259,8 +248,7 @@ def blobs(messages: Sequence[Message]) -> list[Blob]:
     found: dict[str, Blob] = {}
     for message in messages:
         for part in message.parts:
-            inner = part.parts if isinstance(part, ToolResult) else (part,)
-            for piece in inner:
+            for piece in part.parts if isinstance(part, ToolResult) else (part,):
                 if isinstance(piece, (Image, File)) and piece.blob.data is not None:
                     found[piece.blob.sha256] = piece.blob
     return list(found.values())
