@@ -8,6 +8,7 @@ the class says what to do next.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 
 class LashError(Exception):
@@ -38,52 +39,54 @@ class ProtocolError(LashError):
     """
 
 
-class SessionBusy(LashError):
+class SessionError(LashError):
+    """Raised when a session's state is in the way; the subclasses say which."""
+
+    says: ClassVar[str]
+
+    def __init__(self, session: str) -> None:
+        super().__init__(f"session {session!r} {self.says}")
+        self.session = session
+
+
+class SessionBusy(SessionError):
     """
     Raised when a session is asked for a second turn while one is running.
 
     Nothing was written. Wait for the running turn, or choose another `on_busy`.
     """
 
-    def __init__(self, session: str) -> None:
-        super().__init__(f"session {session!r} is running a turn")
-        self.session = session
+    says = "is running a turn"
 
 
-class SessionExists(LashError):
+class SessionExists(SessionError):
     """
     Raised when a session is to be made under an id that already has history.
 
     Open it with `lash.session(id)`, or pick another id.
     """
 
-    def __init__(self, session: str) -> None:
-        super().__init__(f"session {session!r} exists already")
-        self.session = session
+    says = "exists already"
 
 
-class SessionDeleted(LashError):
+class SessionDeleted(SessionError):
     """
     Raised when the id of a deleted session is used again.
 
     Ids are never reused: pick another one.
     """
 
-    def __init__(self, session: str) -> None:
-        super().__init__(f"session {session!r} was deleted")
-        self.session = session
+    says = "was deleted"
 
 
-class SessionClosed(LashError):
+class SessionClosed(SessionError):
     """
     Raised when a closed session, or a session of a closed app, is used.
 
     Open the session again with `lash.session(id)`.
     """
 
-    def __init__(self, session: str) -> None:
-        super().__init__(f"session {session!r} is closed")
-        self.session = session
+    says = "is closed"
 
 
 class TurnInterrupted(LashError):
@@ -121,9 +124,7 @@ class OperationMismatch(LashError):
     """
 
     def __init__(self, session: str, operation: str) -> None:
-        super().__init__(
-            f"operation {operation!r} of session {session!r} was committed with another body"
-        )
+        super().__init__(f"operation {operation!r} of session {session!r} has another body already")
         self.session = session
         self.operation = operation
 

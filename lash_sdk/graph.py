@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import ClassVar, Final, TypeAlias, overload
 
 from .errors import InvalidHistory, StoreCorrupt
@@ -114,6 +115,7 @@ def chain(turn: str, parent: str | None, values: Iterable[Content]) -> tuple[Nod
     return tuple(nodes)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Graph:
     """
     A view of a session's nodes: those up to a point, and which one is the leaf.
@@ -121,13 +123,10 @@ class Graph:
     Everything that can't be reached from the leaf is an inactive branch.
     """
 
-    __slots__ = ("_index", "_log", "_size", "leaf")
-
-    def __init__(self) -> None:
-        self._log: list[Node] = []
-        self._index: dict[str, int] = {}
-        self._size = 0
-        self.leaf: str | None = None
+    _log: list[Node] = field(default_factory=list)
+    _index: dict[str, int] = field(default_factory=dict)
+    _size: int = 0
+    leaf: str | None = None
 
     def append(self, nodes: Sequence[Node]) -> Graph:
         """
@@ -138,19 +137,13 @@ class Graph:
                 starts at this graph's leaf.
         """
         parent = self.leaf
-        fresh: set[str] = set()
         for node in nodes:
             if node.parent != parent:
                 raise InvalidHistory(
                     f"node {node.id!r}: expected parent {parent!r}, found {node.parent!r}"
                 )
-            if node.id in self or node.id in fresh:
-                raise InvalidHistory(f"node {node.id!r} is there already")
-            fresh.add(node.id)
             parent = node.id
-        after = self._grow(nodes)
-        after.leaf = parent
-        return after
+        return self.load(nodes, parent)
 
     def load(self, nodes: Iterable[Node], leaf: str | None) -> Graph:
         """
@@ -160,16 +153,18 @@ class Graph:
             InvalidHistory: An id is taken, a parent comes later or never (so
                 there can be no cycle), or the leaf is unknown.
         """
-        after = self._grow(())
+        log, index = self._log, self._index
+        if len(log) != self._size:  # somebody else grew the shared log: this view gets its own
+            log = log[: self._size]
+            index = {node.id: at for at, node in enumerate(log)}
         for node in nodes:
-            if node.id in after:
+            if node.id in index:
                 raise InvalidHistory(f"node {node.id!r} is there already")
-            if node.parent is not None and node.parent not in after:
+            if node.parent is not None and node.parent not in index:
                 raise InvalidHistory(f"node {node.id!r}: parent {node.parent!r} isn't there")
-            after._index[node.id] = after._size
-            after._log.append(node)
-            after._size += 1
-        return after.at(leaf)
+            index[node.id] = len(log)
+            log.append(node)
+        return Graph(log, index, len(log)).at(leaf)
 
     def at(self, leaf: str | None) -> Graph:
         """
@@ -180,10 +175,7 @@ class Graph:
         """
         if leaf is not None and leaf not in self:
             raise InvalidHistory(f"no node {leaf!r}")
-        other = Graph()
-        other._log, other._index, other._size = self._log, self._index, self._size
-        other.leaf = leaf
-        return other
+        return Graph(self._log, self._index, self._size, leaf)
 
     def node(self, id: str) -> Node:
         """
@@ -201,11 +193,9 @@ class Graph:
         nodes = []
         at = self.leaf
         while at is not None:
-            node = self._log[self._index[at]]
-            nodes.append(node)
-            at = node.parent
-        nodes.reverse()
-        return tuple(nodes)
+            nodes.append(self._log[self._index[at]])
+            at = nodes[-1].parent
+        return tuple(reversed(nodes))
 
     def __contains__(self, id: object) -> bool:
         return self._index.get(id, self._size) < self._size  # type: ignore[call-overload,no-any-return]
@@ -216,18 +206,8 @@ class Graph:
     def __iter__(self) -> Iterator[Node]:
         return iter(self._log[: self._size])
 
-    def _grow(self, nodes: Sequence[Node]) -> Graph:
-        after = Graph()
-        if len(self._log) == self._size:
-            after._log, after._index = self._log, self._index
-        else:  # somebody else grew the shared log: this view gets its own
-            after._log = self._log[: self._size]
-            after._index = {node.id: at for at, node in enumerate(after._log)}
-        for at, node in enumerate(nodes, self._size):
-            after._index[node.id] = at
-            after._log.append(node)
-        after._size = len(after._log)
-        return after
+
+_Messages: TypeAlias = tuple[Message, ...]
 
 
 class History(Sequence[Message]):
@@ -240,17 +220,16 @@ class History(Sequence[Message]):
 
     __slots__ = ("_base", "_more", "_size")
 
-    def __init__(self, base: list[Message] | None = None) -> None:
+    def __init__(
+        self, base: list[Message] | None = None, size: int | None = None, more: _Messages = ()
+    ) -> None:
         self._base: list[Message] = [] if base is None else base
-        self._size = len(self._base)
-        self._more: tuple[Message, ...] = ()
+        self._size = len(self._base) if size is None else size
+        self._more = more
 
-    def plus(self, messages: tuple[Message, ...]) -> History:
+    def plus(self, messages: _Messages) -> History:
         """Return this history with *messages* after it, the base shared."""
-        other = History.__new__(History)
-        other._base, other._size = self._base, self._size
-        other._more = self._more + messages
-        return other
+        return History(self._base, self._size, self._more + messages)
 
     def settled(self) -> History:
         """Return the same messages, with all of them in the base."""
@@ -279,8 +258,7 @@ class History(Sequence[Message]):
         return self._size + len(self._more)
 
     def __iter__(self) -> Iterator[Message]:
-        for at in range(self._size):
-            yield self._base[at]
+        yield from islice(self._base, self._size)
         yield from self._more
 
 
@@ -295,24 +273,21 @@ def check_pairs(messages: Iterable[Message]) -> None:
     Raises:
         InvalidHistory: They'd be refused by a model's provider.
     """
-    open_calls: tuple[str, ...] = ()
+    open_calls: list[str] = []
     seen: set[str] = set()
     for message in messages:
         message.check()
         if message.role == "tool":
-            found = tuple([result.call for result in message.results])
+            found = [result.call for result in message.results]
             if found != open_calls or not found:
-                raise InvalidHistory(
-                    f"expected results for {list(open_calls)!r}, found {list(found)!r}"
-                )
-            open_calls = ()
-            continue
-        if open_calls:
-            raise InvalidHistory(f"calls without results: {list(open_calls)!r}")
-        if message.role == "assistant" and (calls := message.calls):
-            open_calls = tuple([call.id for call in calls])
+                raise InvalidHistory(f"expected results for {open_calls!r}, found {found!r}")
+            open_calls = []
+        elif open_calls:
+            break
+        elif message.role == "assistant" and (calls := message.calls):
+            open_calls = [call.id for call in calls]
             if len(set(open_calls)) != len(open_calls) or not seen.isdisjoint(open_calls):
-                raise InvalidHistory(f"call ids aren't unique: {list(open_calls)!r}")
+                raise InvalidHistory(f"call ids aren't unique: {open_calls!r}")
             seen.update(open_calls)
     if open_calls:
-        raise InvalidHistory(f"calls without results: {list(open_calls)!r}")
+        raise InvalidHistory(f"calls without results: {open_calls!r}")

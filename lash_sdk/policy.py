@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from .errors import InvalidInput
 from .json import Value
@@ -31,13 +31,10 @@ class Limits(Value):
     tokens: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "seconds", "tokens"):
+        for name, kinds in (("iterations", int), ("seconds", (int, float)), ("tokens", int)):
             value = getattr(self, name)
-            if value is None:
-                continue
-            kinds = (int, float) if name == "seconds" else (int,)
             number = isinstance(value, kinds) and not isinstance(value, bool)
-            if not number or not 0 < value < float("inf"):
+            if value is not None and not (number and 0 < value < float("inf")):
                 raise InvalidInput(f"limits.{name}: expected > 0 or None, found {value!r}")
 
 
@@ -94,12 +91,8 @@ class Policy(Value):
         limits: Limits | None = None,
     ) -> Policy:
         """Return the policy with what isn't None put in place."""
-        return replace(
-            self,
-            model=self.model if model is None else model,
-            instructions=self.instructions if instructions is None else instructions,
-            limits=self.limits if limits is None else limits,
-        )
+        given: dict[str, Any] = {"model": model, "instructions": instructions, "limits": limits}
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
 GRACE: Final = 5.0

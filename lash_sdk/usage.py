@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from .errors import InvalidInput
 from .json import Json, JsonObject, Value
+
+K = TypeVar("K", str, tuple[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +37,8 @@ class Usage(Value):
     reasoning: int = 0
 
     def __post_init__(self) -> None:
-        counts = (self.input, self.output, self.cache_read, self.cache_write, self.reasoning)
-        if {*map(type, counts)} == {int} and min(counts) >= 0:
-            return
-        for name, count in zip(_BUCKETS, counts, strict=True):
+        for name in _BUCKETS:
+            count = getattr(self, name)
             if type(count) is not int or count < 0:
                 raise InvalidInput(f"usage.{name}: expected an int >= 0, found {count!r}")
 
@@ -53,13 +53,11 @@ class Usage(Value):
         return self.input + self.cache_read + self.cache_write
 
     def __bool__(self) -> bool:
-        return bool(
-            self.input or self.output or self.cache_read or self.cache_write or self.reasoning
-        )
+        return self.total > 0 or self.reasoning > 0
 
     def __add__(self, other: Usage) -> Usage:
         if not other or not self:
-            return self if self else other
+            return self or other
         return Usage(
             input=self.input + other.input,
             output=self.output + other.output,
@@ -69,10 +67,10 @@ class Usage(Value):
         )
 
 
+_BUCKETS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
+
 NOTHING: Final = Usage()
 """No tokens at all."""
-
-_BUCKETS = ("input", "output", "cache_read", "cache_write", "reasoning")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +100,14 @@ class Ledger:
     A session's rows by id, with their sum kept as they come.
 
     A row that's there already is not counted again.
-    """
 
-    __slots__ = ("_rows", "_total")
+    Attributes:
+        total: What all rows come to.
+    """
 
     def __init__(self, rows: Iterable[UsageRow] = ()) -> None:
         self._rows: dict[str, UsageRow] = {}
-        self._total = Usage()
+        self.total = NOTHING
         self.add(rows)
 
     @property
@@ -116,25 +115,17 @@ class Ledger:
         """Every row, oldest first."""
         return tuple(self._rows.values())
 
-    @property
-    def total(self) -> Usage:
-        """What all rows come to."""
-        return self._total
-
     def add(self, rows: Iterable[UsageRow]) -> None:
         """Take in *rows*; those without a token and those already here are left."""
         for row in rows:
             if row.usage and row.id not in self._rows:
                 self._rows[row.id] = row
-                self._total = self._total + row.usage
+                self.total += row.usage
 
     def report(self) -> UsageReport:
         """Return the rows summed by source and model."""
-        sums: dict[tuple[str, str], Usage] = {}
-        for row in self._rows.values():
-            key = (row.source, row.model)
-            sums[key] = sums.get(key, Usage()) + row.usage
-        return UsageReport(usage=self._total, rows=self.rows, by=sums)
+        by = _sums(((row.source, row.model), row.usage) for row in self._rows.values())
+        return UsageReport(usage=self.total, rows=self.rows, by=by)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,12 +161,12 @@ class UsageReport:
     @property
     def by_source(self) -> dict[str, Usage]:
         """The sums, by source."""
-        return self._group(0)
+        return _sums((source, usage) for (source, _), usage in self.by.items())
 
     @property
     def by_model(self) -> dict[str, Usage]:
         """The sums, by model."""
-        return self._group(1)
+        return _sums((model, usage) for (_, model), usage in self.by.items())
 
     def to_json(self) -> JsonObject:
         """Return the report for a machine to read."""
@@ -183,15 +174,12 @@ class UsageReport:
             {"source": source, "model": model, "usage": usage.to_json()}
             for (source, model), usage in sorted(self.by.items())
         ]
-        return {
-            "usage": self.usage.to_json(),
-            "total": self.total,
-            "rows": len(self.rows),
-            "by": by,
-        }
+        used = self.usage.to_json()
+        return {"usage": used, "total": self.total, "rows": len(self.rows), "by": by}
 
-    def _group(self, part: int) -> dict[str, Usage]:
-        sums: dict[str, Usage] = {}
-        for key, usage in self.by.items():
-            sums[key[part]] = sums.get(key[part], Usage()) + usage
-        return sums
+
+def _sums(spent: Iterable[tuple[K, Usage]]) -> dict[K, Usage]:
+    sums: dict[K, Usage] = {}
+    for key, usage in spent:
+        sums[key] = sums.get(key, NOTHING) + usage
+    return sums
