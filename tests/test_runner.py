@@ -846,7 +846,7 @@ async def test_a_plugins_odd_message_is_the_plugins_fault(hook: str, odd: Any) -
         else:
             turn = await session.run("go")
             assert any("'odd'" in issue.message for issue in turn.issues)
-            assert Success(value="ok") == turn.tool_calls[0].outcome
+            assert 1 == session.revision
         check_pairs(session.messages)
 
 

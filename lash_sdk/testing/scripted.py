@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..errors import ContextOverflow, InvalidInput, LashError, ModelError
 from ..json import Json, JsonObject, Value, encode
 from ..messages import Reasoning, Text, ToolCall
-from ..ports import Chunk, ModelAnswer, ModelRequest
+from ..ports import Chunk, Finish, ModelAnswer, ModelRequest
 from ..usage import Usage
 
 if TYPE_CHECKING:
     from ..messages import Part
-    from ..ports import Emit, Finish
+    from ..ports import Emit
 
 USAGE = Usage(input=10, output=5)
 """What a reply uses unless it says something else."""
@@ -168,7 +168,7 @@ def load_script(path: str | Path) -> ScriptedModel:
         InvalidInput: The file can't be read, or a line isn't an answer.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"script {str(path)!r}: {error}") from error
     script = []
@@ -201,7 +201,7 @@ class _Line(Value, title="entry"):
     reasoning: str = ""
     calls: tuple[_Call, ...] = ()
     usage: Usage | None = None
-    finish: str = ""
+    finish: Finish | None = None
     delay: float = 0.0
     error: _Error | None = None
 
@@ -219,6 +219,6 @@ def _entry(body: Any) -> Reply:
         calls=[call(each.name, **each.arguments) for each in line.calls],
         reasoning=line.reasoning,
         usage=line.usage or USAGE,
-        finish=line.finish or None,  # type: ignore[arg-type]
+        finish=line.finish,
         delay=line.delay,
     )
