@@ -2,41 +2,37 @@
 `python -m benchmarks.profile`: where a turn of ours spends its time, by room of the kernel.
 
 A sampler looks a thousand times a second at what runs, which distorts less than
-a tracer. A sample counts for the innermost function of ours: what it spends in
-the standard library or in C is its own. Calls are counted in a second pass.
+a tracer. What a function of ours spends in the standard library or in C is its own.
+Bytecodes and calls are those of one turn, and the same on every run.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import cProfile
-import pstats
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Final
 
 from benchmarks.environments import HERE
 from benchmarks.script import Script
 from benchmarks.systems import lash
+from benchmarks.worker import Counted
 from benchmarks.workers import MEMORY
 
 ROOT: Final = HERE.parent
 INTERVAL: Final = 0.001
-COUNTED: Final = 50
-"""Turns whose calls are counted."""
-
 Turn = Callable[[], Awaitable[str]]
 Place = tuple[str, str, str]
 """Room, file and function."""
 
-LOOP: Final = ("(event loop)", "(event loop, and waiting for the disk)", "")
+LOOP: Final = ("(event loop, waiting)", "(event loop, waiting)", "")
 
 
 class Sampler:
@@ -90,12 +86,9 @@ async def profile(scenario: str, seconds: float) -> None:
                 end = perf_counter() + seconds
                 while perf_counter() < end:
                     await turn()
-            tracer = cProfile.Profile()
-            tracer.enable()
-            for _ in range(COUNTED):
+            with Counted() as counted:
                 await turn()
-            tracer.disable()
-    _show(scenario, usual, sampler.samples, _calls(tracer))
+    _show(scenario, usual, sampler.samples, counted)
 
 
 async def _timed(turn: Turn) -> float:
@@ -104,42 +97,33 @@ async def _timed(turn: Turn) -> float:
     return perf_counter() - began
 
 
-def _calls(tracer: cProfile.Profile) -> Counter[tuple[str, str]]:
-    """Return calls a turn, by file and plain function name."""
-    calls: Counter[tuple[str, str]] = Counter()
-    stats = pstats.Stats(tracer).stats  # type: ignore[attr-defined]
-    for (path, _line, name), (_primitive, count, *_times) in stats.items():
-        if (known := room_of(path)) is not None:
-            calls[known[1], name] += count
-        calls["", ""] += count
-    return calls
+def _by_place(counts: Counter[CodeType]) -> Counter[Place]:
+    """Return *counts* by room, file and function; others' code is one place."""
+    found: Counter[Place] = Counter()
+    for code, count in counts.items():
+        known = room_of(code.co_filename)
+        found[(*known, code.co_qualname) if known else LOOP] += count
+    return found
 
 
-def _show(
-    scenario: str, usual: float, samples: Counter[Place], calls: Counter[tuple[str, str]]
-) -> None:
-    total = samples.total()
-    rooms, files = Counter[str](), Counter[str]()
-    for (room, file, _function), count in samples.items():
-        rooms[room] += count
-        files[file] += count
-    every = calls["", ""] / COUNTED
-    print(f"{scenario}: {usual:.0f} µs a turn (median), {every:.0f} calls, {total} samples")
-    for title, counts in (("by room", rooms), ("by file", files)):
-        print(f"  {title}")
-        _lines(((name, count, "") for name, count in counts.most_common(18)), total, usual)
-    print("  by function")
-    top = []
-    for (_room, file, function), count in samples.most_common(40):
-        made = calls[file, function.rpartition(".")[2]] / COUNTED
-        top.append((f"{file} {function}", count, f"{made:.3g} calls" if made else ""))
-    _lines(top, total, usual)
+def _show(scenario: str, usual: float, samples: Counter[Place], counted: Counted) -> None:
+    bytecodes, calls = _by_place(counted.bytecodes), _by_place(counted.calls)
+    print(f"{scenario}: {usual:.0f} µs a turn (median), {bytecodes.total():,} bytecodes,")
+    print(f"  {calls.total():,} calls of Python functions, {samples.total():,} samples")
+    for depth, title in enumerate(("room", "file", "function")):
+        print(f"  {'share':>7} {'µs':>7} {'bytecodes':>9} {'calls':>5}  by {title}")
+        grouped = [_grouped(counts, depth) for counts in (samples, bytecodes, calls)]
+        for name, count in grouped[0].most_common((14, 20, 40)[depth]):
+            share = count / samples.total()
+            counts = f"{grouped[1][name]:9,} {grouped[2][name]:5,}"
+            print(f"  {share:7.1%} {share * usual:7.1f} {counts}  {name}")
 
 
-def _lines(counts: Iterable[tuple[str, int, str]], total: int, usual: float) -> None:
-    for name, count, more in counts:
-        share = count / total
-        print(f"    {share:6.1%} {share * usual:7.1f} µs  {name}  {more}".rstrip())
+def _grouped(counts: Counter[Place], depth: int) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for (room, file, function), count in counts.items():
+        found[(room, file, f"{file} {function}".strip())[depth]] += count
+    return found
 
 
 def main() -> None:
