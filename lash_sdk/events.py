@@ -8,15 +8,22 @@ watches; the committed turn is the truth.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias
 
-from .json import Json, JsonObject
+from .json import Json, JsonObject, plain
 from .messages import Message
 from .outcomes import Issue, StopReason, ToolRecord, TurnOutcome
 from .usage import NOTHING, Usage, UsageRow
 
 # --- facts that a turn takes in ------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What answers an effect; `key` is the effect's."""
+
+    key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +34,7 @@ class InputAccepted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnPrepared:
+class TurnPrepared(Reply):
     """
     Prompt and tools are ready for a model call.
 
@@ -36,23 +43,21 @@ class TurnPrepared:
         issues: What went wrong meanwhile without stopping the turn.
     """
 
-    key: str
     messages: tuple[Message, ...] = ()
     issues: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnAborted:
+class TurnAborted(Reply):
     """A plugin refused the turn before it began; nothing of it is kept."""
 
-    key: str
     plugin: str
     code: str
     message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelAnswered:
+class ModelAnswered(Reply):
     """
     A model's answer is complete.
 
@@ -63,7 +68,6 @@ class ModelAnswered:
         value: The structured output, where it fits.
     """
 
-    key: str
     message: Message
     model: str
     usage: Usage = NOTHING
@@ -73,7 +77,7 @@ class ModelAnswered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFailed:
+class ModelFailed(Reply):
     """
     A model gave no answer that can be kept, after all retries.
 
@@ -82,7 +86,6 @@ class ModelFailed:
         usage: What the attempts cost; it's owed all the same.
     """
 
-    key: str
     reason: StopReason
     issue: Issue
     model: str
@@ -90,7 +93,7 @@ class ModelFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolsFinished:
+class ToolsFinished(Reply):
     """
     Every tool the model asked for has an outcome, good or bad.
 
@@ -100,7 +103,6 @@ class ToolsFinished:
         abort: Set if a gate ended the turn.
     """
 
-    key: str
     results: Message
     records: tuple[ToolRecord, ...]
     issues: tuple[Issue, ...] = ()
@@ -108,27 +110,24 @@ class ToolsFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointPassed:
+class CheckpointPassed(Reply):
     """Hooks and inbox were asked; `messages` are what they added."""
 
-    key: str
     messages: tuple[Message, ...] = ()
     issues: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointAborted:
+class CheckpointAborted(Reply):
     """A plugin ended the turn at a checkpoint, or its hook failed there."""
 
-    key: str
     issue: Issue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommitAccepted:
+class CommitAccepted(Reply):
     """The turn is durable."""
 
-    key: str
     revision: int
     messages: tuple[Message, ...] = ()
 
@@ -162,56 +161,58 @@ Event: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnStarted:
-    """Input was accepted; the turn has its id."""
+class OfTurn:
+    """What is seen of one turn; `turn` is its id."""
 
     turn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfAnswer(OfTurn):
+    """What is seen of one answer in the making; `key` is its effect's."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnStarted(OfTurn):
+    """Input was accepted; the turn has its id."""
+
     session: str
     index: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelStarted:
+class ModelStarted(OfAnswer):
     """A model is being asked; `attempt` counts from 1."""
 
-    turn: str
-    key: str
     model: str
     attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextDelta:
+class TextDelta(OfAnswer):
     """A piece of the answer's text; pieces of one `key` belong together."""
 
-    turn: str
-    key: str
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReasoningDelta:
+class ReasoningDelta(OfAnswer):
     """A piece of the model's reasoning."""
 
-    turn: str
-    key: str
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerRetracted:
+class AnswerRetracted(OfAnswer):
     """An attempt failed: forget the deltas of this `key` so far."""
-
-    turn: str
-    key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetryWaiting:
+class RetryWaiting(OfAnswer):
     """A model is asked again in `seconds`; `attempt` of `attempts` failed."""
 
-    turn: str
-    key: str
     seconds: float
     attempt: int
     attempts: int
@@ -219,46 +220,41 @@ class RetryWaiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsageAdded:
+class UsageAdded(OfTurn):
     """A row for the ledger; it's pending until its turn is committed."""
 
-    turn: str
     row: UsageRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolStarted:
+class ToolStarted(OfTurn):
     """A call is on its way; its arguments are as the model sent them."""
 
-    turn: str
     call: str
     name: str
     arguments: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolProgressed:
+class ToolProgressed(OfTurn):
     """A running tool says how far it is."""
 
-    turn: str
     call: str
     name: str
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolEnded:
+class ToolEnded(OfTurn):
     """A call has its outcome."""
 
-    turn: str
     record: ToolRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MessagesAdded:
+class MessagesAdded(OfTurn):
     """Messages entered the running turn at a checkpoint."""
 
-    turn: str
     messages: tuple[Message, ...]
 
 
@@ -285,10 +281,9 @@ class PluginFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnEnded:
+class TurnEnded(OfTurn):
     """The turn is over; `revision` is the session's after it."""
 
-    turn: str
     session: str
     outcome: TurnOutcome
     revision: int
@@ -324,21 +319,5 @@ SessionEvent: TypeAlias = (
 
 def event_to_json(event: SessionEvent) -> JsonObject:
     """Return *event* for a machine to read, its type under "event"."""
-    body: dict[str, Json] = {"event": type(event).__name__}
-    for name in (f.name for f in fields(event)):
-        body[name] = _plain(getattr(event, name))
-    return body
-
-
-def _plain(value: Any) -> Json:  # any field of any event
-    if hasattr(value, "to_json"):
-        plain: Json = value.to_json()
-        return plain
-    if is_dataclass(value):
-        parts = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-        return {"kind": value.kind, **parts} if hasattr(value, "kind") else parts
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value  # type: ignore[no-any-return]
+    body = {field.name: plain(getattr(event, field.name)) for field in fields(event)}
+    return {"event": type(event).__name__, **body}

@@ -33,9 +33,7 @@ PAGE: Final = 500
 @dataclass(slots=True)
 class _Session:
     head: Head
-    commits: list[Commit] = field(default_factory=list)
-    receipts: dict[str, tuple[Commit, Receipt]] = field(default_factory=dict)
-    manifest: dict[str, str] = field(default_factory=dict)
+    commits: dict[str, Commit] = field(default_factory=dict)  # by operation, in their order
 
 
 class MemoryStore(Store):
@@ -66,11 +64,8 @@ class MemoryStore(Store):
         """Yield what was committed after revision *since*, oldest first."""
         self._alive(session)
         found = self._sessions.get(session)
-        if found is None:
-            return
-        for revision, commit in enumerate(tuple(found.commits), 1):
-            if revision <= since:
-                continue
+        for commit in tuple(found.commits.values())[since:] if found else ():
+            revision = commit.expected + 1
             last = max(len(commit.nodes) - 1, 0) // PAGE * PAGE
             for at in range(0, last, PAGE):
                 yield Page(revision=revision - 1, nodes=commit.nodes[at : at + PAGE])
@@ -84,30 +79,30 @@ class MemoryStore(Store):
         """Make *commit* the session's head, or change nothing."""
         self._alive(commit.session)
         found = self._sessions.get(commit.session)
-        if found and (known := found.receipts.get(commit.operation)):
-            first, receipt = known
+        if found and (first := found.commits.get(commit.operation)):
             if first != commit:
                 raise OperationMismatch(commit.session, commit.operation)
-            return receipt
+            return _receipt(first)
         actual = found.head.revision if found else 0
         if actual != commit.expected:
             raise RevisionConflict(commit.session, expected=commit.expected, actual=actual)
         self._check(commit)
-        return self._apply(found, commit)
+        self._apply(commit)
+        return _receipt(commit)
 
     async def receipt(self, session: str, operation: str) -> Receipt | None:
         """Return the receipt of an operation, or None if it never landed."""
         found = self._sessions.get(session)
-        known = found.receipts.get(operation) if found else None
-        return known[1] if known else None
+        known = found.commits.get(operation) if found else None
+        return _receipt(known) if known else None
 
     async def blob(self, ref: str) -> bytes:
         """Return the bytes behind a ref of a manifest or of a message's `Blob`."""
-        if (data := self._blobs.get(ref)) is not None:
-            return data
-        if (component := self._components.get(ref)) is not None:
-            return component.data
-        raise StoreCorrupt(f"no blob {ref!r}")
+        if ref in self._components:
+            return self._components[ref].data
+        if ref not in self._blobs:
+            raise StoreCorrupt(f"no blob {ref!r}")
+        return self._blobs[ref]
 
     async def sessions(
         self, *, before: float | None = None, limit: int = 100, prefix: str = ""
@@ -136,9 +131,8 @@ class MemoryStore(Store):
         if found is None:
             return False
         self._deleted.add(session)
-        for commit in found.commits:
-            for node in commit.nodes:
-                del self._nodes[node.id]
+        for node in (node for commit in found.commits.values() for node in commit.nodes):
+            del self._nodes[node.id]
         return True
 
     def _alive(self, session: str) -> None:
@@ -151,31 +145,26 @@ class MemoryStore(Store):
         for node in commit.nodes:
             if node.id in self._nodes:
                 raise InvalidHistory(f"node {node.id!r} is there already")
-        known = (commit.leaf, *[node.parent for node in commit.nodes])
-        for id in known:
+        for id in (commit.leaf, *[node.parent for node in commit.nodes]):
             if id is not None and id not in fresh and id not in self._nodes:
                 raise InvalidHistory(f"no node {id!r}")
         for blob in commit.blobs:
             if blob.data is None or Blob.of(blob.data, blob.media_type) != blob:
                 raise InvalidInput(f"blob {blob.sha256!r}: its bytes aren't at hand")
 
-    def _apply(self, found: _Session | None, commit: Commit) -> Receipt:
+    def _apply(self, commit: Commit) -> None:
         """Take in a commit that was checked; nothing here can fail halfway."""
-        components = [(component, component.ref) for component in commit.components]
-        manifest = found.manifest if found else {}
-        if components:
-            manifest = dict(manifest)
-        for component, ref in components:
+        found = self._sessions.get(commit.session)
+        changed = [(component.ref, component) for component in commit.components]
+        manifest = {**found.head.manifest} if found else {}
+        for ref, component in changed:
             if component.value is None:
                 manifest.pop(component.name, None)
             else:
                 manifest[component.name] = ref
                 self._components[ref] = component
-        for blob in commit.blobs:
-            if blob.data is not None:
-                self._blobs[blob.sha256] = blob.data
-        for node in commit.nodes:
-            self._nodes[node.id] = node
+        self._blobs.update((b.sha256, b.data) for b in commit.blobs if b.data is not None)
+        self._nodes.update((node.id, node) for node in commit.nodes)
         head = Head(
             session=commit.session,
             revision=commit.expected + 1,
@@ -185,15 +174,12 @@ class MemoryStore(Store):
             updated=commit.at or time.time(),
         )
         if found is None:
-            found = self._sessions[commit.session] = _Session(head=head)
+            found = self._sessions[commit.session] = _Session(head)
         found.head = head
-        found.manifest = manifest
-        found.commits.append(commit)
-        receipt = Receipt(
-            session=commit.session,
-            operation=commit.operation,
-            revision=head.revision,
-            leaf=head.leaf,
-        )
-        found.receipts[commit.operation] = (commit, receipt)
-        return receipt
+        found.commits[commit.operation] = commit
+
+
+def _receipt(commit: Commit) -> Receipt:
+    """Return the proof of a commit that was taken in."""
+    session, operation, revision = commit.session, commit.operation, commit.expected + 1
+    return Receipt(session=session, operation=operation, revision=revision, leaf=commit.leaf)

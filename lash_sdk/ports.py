@@ -7,7 +7,7 @@ A port is a promise, not code. `lash_sdk.testing` has a contract for each.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Protocol, TypeAlias
 
@@ -332,18 +332,9 @@ StoreFactory: TypeAlias = Callable[[str], Store]
 ModelFactory: TypeAlias = Callable[[str], Model]
 """Takes what stands after "<scheme>:"."""
 
-ROLES: Final[Mapping[str, str]] = {
-    "snapshot": "",
-    "catalogue": "",
-    "tool_state": "",
-    "graph": "",
-    "trace": "",
-    "lifecycle": "lash-sessions",
-    "turns": "lash-sessions",
-    "tasks": "lash-sessions",
-    "monitors": "lash-sessions",
-    "direct": "lash-sessions",
-}
+_OURS: Final[tuple[str, ...]] = ("snapshot", "catalogue", "tool_state", "graph", "trace")
+_THEIRS: Final[tuple[str, ...]] = ("lifecycle", "turns", "tasks", "monitors", "direct")
+ROLES: Final = dict.fromkeys(_OURS, "") | dict.fromkeys(_THEIRS, "lash-sessions")
 """The ten session roles, and the package that brings those the kernel lacks."""
 
 

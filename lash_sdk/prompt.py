@@ -8,19 +8,12 @@ them. The text depends on what was contributed, never on the order it came in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, get_args
 
 Slot: TypeAlias = Literal["intro", "execution", "guidance", "project", "runtime", "environment"]
 
-SLOTS: Final[tuple[Slot, ...]] = (
-    "intro",
-    "execution",
-    "guidance",
-    "project",
-    "runtime",
-    "environment",
-)
+SLOTS: Final[tuple[Slot, ...]] = get_args(Slot)
 """In the order they stand in the prompt; what changes most often comes last."""
 
 
@@ -64,19 +57,16 @@ def build(layers: Iterable[PromptLayer], tools: frozenset[str]) -> str:
     """
     kept: list[PromptPart] = []
     for layer in layers:
-        if layer.reset:
-            kept = [part for part in kept if part.slot not in layer.reset]
+        kept = [part for part in kept if part.slot not in layer.reset]
         kept += layer.parts
     seen: set[tuple[str, int, str]] = set()
     sections: list[str] = []
     for part in sorted(kept, key=_place):
-        text = part.text.strip()
+        text, title = part.text.strip(), part.title.strip()
         mark = (part.slot, part.priority, text)
-        if not text or mark in seen or (part.needs and tools.isdisjoint(part.needs)):
-            continue
-        seen.add(mark)
-        title = part.title.strip()
-        sections.append(f"## {title}\n\n{text}" if title else text)
+        if text and mark not in seen and not (part.needs and tools.isdisjoint(part.needs)):
+            seen.add(mark)
+            sections.append(f"## {title}\n\n{text}" if title else text)
     return "\n\n".join(sections)
 
 
@@ -85,7 +75,7 @@ class PromptCache:
     """Keeps the last prompt: equal inputs return the same object."""
 
     _key: tuple[tuple[PromptLayer, ...], frozenset[str]] | None = None
-    _text: str = field(default="")
+    _text: str = ""
 
     def build(self, layers: Sequence[PromptLayer], tools: frozenset[str]) -> str:
         """Return `build(layers, tools)`, made anew only if they changed."""

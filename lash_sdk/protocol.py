@@ -19,6 +19,7 @@ from .outcomes import (
     Finish,
     Finished,
     HandedOff,
+    Handoff,
     Issue,
     Stopped,
     Success,
@@ -139,31 +140,23 @@ class StandardProtocol:
             return state, Correct(note=answer.misfit)
         text = message.text
         if not text.strip() and not after_tools:
-            issue = Issue(
-                kind="model",
-                code="empty_response",
-                message=f"{answer.model} answered without text and without tools",
-            )
-            stopped = Stopped(reason="provider_error", code=issue.code, message=issue.message)
+            why = f"{answer.model} answered without text and without tools"
+            issue = Issue(kind="model", code="empty_response", message=why)
+            stopped = Stopped(reason="provider_error", code=issue.code, message=why)
             return state, End(outcome=stopped, issue=issue)
         return state, Complete(outcome=Finished(text=text, value=answer.value))
 
     def on_results(self, state: Json, records: tuple[ToolRecord, ...]) -> tuple[Json, Move]:
         """Go by the first successful call that asks something of the turn."""
         for record in records:
-            if not isinstance(record.outcome, Success):
-                continue
-            control = record.outcome.control
-            if control is None:
-                continue
-            outcome: TurnOutcome
+            control = record.outcome.control if isinstance(record.outcome, Success) else None
             if isinstance(control, Finish):
-                outcome = Finished(value=control.value, tool=record.name)
-            elif isinstance(control, Fail):
-                outcome = Stopped(reason="tool_error", value=control.value, tool=record.name)
-            else:
-                outcome = HandedOff(session=control.session, tool=record.name)
-            return state, End(outcome=outcome)
+                return state, End(outcome=Finished(value=control.value, tool=record.name))
+            if isinstance(control, Handoff):
+                return state, End(outcome=HandedOff(session=control.session, tool=record.name))
+            if isinstance(control, Fail):
+                failed = Stopped(reason="tool_error", value=control.value, tool=record.name)
+                return state, End(outcome=failed)
         return state, Again()
 
 
