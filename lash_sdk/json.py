@@ -161,8 +161,9 @@ def _fault(value: object) -> str:
         return "nested too deep"
     if isinstance(value, int):
         return f"an integer of over {DIGITS} digits"
-    kind = "" if isinstance(value, float) else f"{type(value).__name__} is not JSON: "
-    return f"{kind}{short(value)}"
+    if isinstance(value, float):
+        return f"{value!r} is not JSON"
+    return f"{type(value).__name__} is not JSON: {short(value)}"
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -322,12 +323,8 @@ def plain(value: Any) -> Any:
 
 def _reader(hint: Any) -> Read:
     origin, args = get_origin(hint), get_args(hint)
-    if hint is object:
-        return lambda body, where: body
-    if hint in _NAMES:
-        return _typed(hint, _NAMES[hint])
-    if hint is float:
-        return _number
+    if hint in _READERS:
+        return _READERS[hint]
     if origin is Literal:
         return _one_of({word: word for word in args})
     if origin is tuple:
@@ -376,5 +373,10 @@ def _many(read_item: Read) -> Read:
     return many
 
 
-_NAMES: Final = {str: "str", int: "int", bool: "bool", dict: "object"}
+_READERS: Final[dict[Any, Read]] = {
+    object: lambda body, where: body,
+    float: _number,
+    dict: _typed(dict, "object"),
+    **{kind: _typed(kind, kind.__name__) for kind in (str, int, bool)},
+}
 _PLAIN: Final = frozenset((str, int, bool, NoneType))

@@ -84,11 +84,9 @@ class ToolDefinition:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise InvalidInput(f"tool name {self.name!r}: expected {NAME.pattern}")
-        if self.on_recovery not in get_args(OnRecovery):
-            raise InvalidInput(
-                f"tool {self.name!r}: on_recovery: expected one of"
-                f" {get_args(OnRecovery)}, found {self.on_recovery!r}"
-            )
+        if self.on_recovery not in (known := get_args(OnRecovery)):
+            why = f"on_recovery: expected one of {known}, found {self.on_recovery!r}"
+            raise InvalidInput(f"tool {self.name!r}: {why}")
         if self.timeout is not None and not self.timeout > 0:
             raise InvalidInput(f"tool {self.name!r}: timeout: expected > 0, found {self.timeout!r}")
 

@@ -47,8 +47,7 @@ def tool(
     Raises:
         InvalidInput: A parameter has no type, or none that JSON can say.
     """
-    unknown = sorted(set(options) - set(ToolOptions.__annotations__))
-    if unknown:
+    if unknown := sorted(options.keys() - ToolOptions.__annotations__):
         raise InvalidInput(f"@tool: unknown option {unknown[0]!r}")
 
     def make(function: Function) -> Tool:
@@ -73,16 +72,11 @@ def _from_function(function: Function, definition: ToolDefinition, description: 
     summary, about = _docstring(_words(function))
     fields, context = _parameters(function, _hints(written, definition.name), definition)
     validate, schema = compile_arguments(definition.name, fields, about)
+    description = summary if description is None else description
+    definition = replace(definition, description=description, parameters=schema)
+    awaits = inspect.iscoroutinefunction(written)
     return Tool(
-        definition=replace(
-            definition,
-            description=summary if description is None else description,
-            parameters=schema,
-        ),
-        run=function,
-        validate=validate,
-        awaits=inspect.iscoroutinefunction(written),
-        context=context,
+        definition=definition, run=function, validate=validate, awaits=awaits, context=context
     )
 
 
@@ -100,9 +94,9 @@ def _parameters(
             raise InvalidInput(f"{where}: expected a type annotation")
         if getattr(hints[name], "__name__", "") == "ToolContext":
             context = name
-            continue
-        optional = parameter.default is not parameter.empty
-        fields[name] = Field(hint=hints[name], optional=optional, default=parameter.default)
+        else:
+            optional = parameter.default is not parameter.empty
+            fields[name] = Field(hint=hints[name], optional=optional, default=parameter.default)
     return fields, context
 
 

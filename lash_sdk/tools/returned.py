@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..errors import InvalidInput
 from ..json import Json, check, decode, encode
 from ..messages import Blob, File, Image, Text
+
+_PARTS: Final = (Text, Image, File)
 
 
 def as_json(value: object) -> Json:
@@ -19,9 +23,9 @@ def as_json(value: object) -> Json:
     """
     if value is None or type(value) in (str, bool):
         return value  # type: ignore[return-value]
-    if isinstance(value, (Text, Image, File)):
+    if isinstance(value, _PARTS):
         return value.to_json()
-    if isinstance(value, (list, tuple)) and _has_parts(value):
+    if isinstance(value, (list, tuple)) and any(isinstance(item, _PARTS) for item in value):
         return [as_json(item) for item in value]
     try:
         return check(decode(encode(value)))  # type: ignore[arg-type]
@@ -35,10 +39,6 @@ def attachments(value: object) -> tuple[Blob, ...]:
     return tuple([item.blob for item in items if isinstance(item, (Image, File))])
 
 
-def _has_parts(items: list[object] | tuple[object, ...]) -> bool:
-    return any(isinstance(item, (Text, Image, File)) for item in items)
-
-
 def _model_as_json(value: object) -> Json:
     import pydantic_core
 
@@ -46,6 +46,6 @@ def _model_as_json(value: object) -> Json:
         plain: Json = pydantic_core.to_jsonable_python(value, inf_nan_mode="constants")
         encode(check(plain))
     except (ValueError, InvalidInput) as error:
-        name = type(value).__name__
-        raise InvalidInput(f"a value of type {name} is not JSON: {error}") from error
+        why = f"a value of type {type(value).__name__} is not JSON: {error}"
+        raise InvalidInput(why) from error
     return plain

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..errors import InvalidInput
@@ -32,20 +34,16 @@ def from_schema(
     The kernel checks that they are an object with no unknown and no missing
     keys; the rest of the schema is for the one who runs it.
     """
-    schema = definition.parameters
-    properties = schema.get("properties")
-    names = properties if isinstance(properties, Mapping) else {}
+    schema: Mapping[str, Any] = definition.parameters
     closed = "properties" in schema and schema.get("additionalProperties") in (None, False)
-    listed = schema.get("required")
-    required = listed if isinstance(listed, (list, tuple)) else ()
+    names, required = schema.get("properties") or (), schema.get("required") or ()
 
     def validate(text: str) -> Arguments:
         arguments = parse_arguments(text)
-        if closed and (unknown := sorted(set(arguments) - set(names))):
+        if closed and (unknown := sorted(arguments.keys() - names)):
             raise InvalidInput(f"arguments.{unknown[0]}: unknown")
-        for name in required:
-            if name not in arguments:
-                raise InvalidInput(f"arguments.{name}: missing")
+        if missing := [name for name in required if name not in arguments]:
+            raise InvalidInput(f"arguments.{missing[0]}: missing")
         return arguments
 
     return Tool(definition=definition, run=run, validate=validate, context=context)
@@ -107,12 +105,9 @@ def _shape(name: str, fields: Mapping[str, Field], about: Mapping[str, str]) -> 
 
     keys: dict[str, Any] = {}
     for key, field in fields.items():
-        notes: dict[str, Any] = {}
-        if key in about:
-            notes["description"] = about[key]
-        if field.optional and _is_plain(field.default):
-            notes["json_schema_extra"] = {"default": field.default}
-        typed = Annotated[field.hint, Notes(**notes)] if notes else field.hint
+        shown = {"default": field.default} if field.optional and _is_plain(field.default) else None
+        notes = Notes(description=about.get(key), json_schema_extra=shown)
+        typed = Annotated[field.hint, notes] if key in about or shown else field.hint
         keys[key] = NotRequired[typed] if field.optional else typed
     make: Any = Shape  # its fields are known only now
     shape = make(f"{name}_arguments", keys)
@@ -131,28 +126,24 @@ def _problem(problem: ErrorDetails) -> str:
 
 
 def _is_plain(value: object) -> bool:
-    if type(value) is float:
-        return value - value == 0.0
-    return value is None or type(value) in (str, int, bool)
+    return type(value) in (NoneType, str, int, bool) or (type(value) is float and isfinite(value))
 
 
 _DATA: Final = frozenset(("default", "const", "enum", "examples"))
 
 
-def _trim(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _trim(schema: Any) -> Any:
     """Return a schema without the titles that pydantic makes up."""
+    if isinstance(schema, list):
+        return [_trim(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
     trimmed: dict[str, Any] = {}
     for key, value in schema.items():
-        if key == "title" and isinstance(value, str):
-            continue
-        if key in ("properties", "$defs") and isinstance(value, dict):
+        if key in ("properties", "$defs"):
             trimmed[key] = {name: _trim(inner) for name, inner in value.items()}
-        elif isinstance(value, dict) and key not in _DATA:
-            trimmed[key] = _trim(value)
-        elif isinstance(value, list) and key not in _DATA:
-            trimmed[key] = [_trim(v) if isinstance(v, dict) else v for v in value]
-        else:
-            trimmed[key] = value
+        elif key != "title":
+            trimmed[key] = value if key in _DATA else _trim(value)
     if trimmed.get("type") == "object":
         trimmed.setdefault("properties", {})
     return trimmed
