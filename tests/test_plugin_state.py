@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from lash_sdk import Lash, Plugin, hooks
 from lash_sdk.commits import Commit, Receipt
 from lash_sdk.contexts import SessionContext, TurnContext
-from lash_sdk.errors import PluginFault, StoreFull
+from lash_sdk.errors import PluginFault, RevisionConflict, StoreFull
 from lash_sdk.hooks import AbortTurn, Directive
 from lash_sdk.memory import MemoryStore
 from lash_sdk.testing import ScriptedModel
@@ -164,6 +164,26 @@ async def test_state_is_rolled_back_with_a_turn_that_is_not_committed(how: str) 
     async with opened(Counter, store=store):
         pass
     assert [0, 0] == Counter.seen
+
+
+async def test_state_is_rolled_back_when_somebody_else_committed_first() -> None:
+    """
+    Two processes on one session: the loser counts on from the winner.
+    """
+    store = MemoryStore()
+    async with (
+        opened(Counter, store=store, script=["a", "b"]) as one,
+        opened(Counter, store=store, script=["c", "d"]) as two,
+    ):
+        await one.run("count")
+        with pytest.raises(RevisionConflict):
+            await two.run("count")
+        await two.run("count")
+
+        assert 2 == two.revision
+    async with opened(Counter, store=store):
+        pass
+    assert [0, 0, 2] == Counter.seen
 
 
 async def test_a_state_replaced_after_the_commit_is_saved_with_the_next_one() -> None:

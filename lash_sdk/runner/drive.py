@@ -23,7 +23,7 @@ from ..events import Event, InputAccepted, TurnEnded, TurnStarted, TurnStopped, 
 from ..messages import Blob, Message
 from ..outcomes import Issue, StopReason
 from ..turn import Phase, Turn, advance
-from .ask import Asking
+from .ask import CONTEXT, Asking
 from .checkpoint import checkpoint
 from .directives import welcome
 from .live import Live
@@ -225,7 +225,7 @@ class Drive:
             receipt = Receipt(
                 session=live.id, operation=turn.id, revision=live.revision, leaf=live.graph.leaf
             )
-            ctx = TurnContext(live, turn, live.turns, receipt=receipt)
+            ctx = TurnContext(live, turn, live.turns, receipt=receipt, roles=CONTEXT)
             with suppress(asyncio.CancelledError):  # the caller is told at the end
                 await live.plans.on_turn_committed(ctx)
         if live.faults.pending:

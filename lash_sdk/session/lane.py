@@ -38,7 +38,7 @@ from .output import Output
 from .record import TurnRecord
 
 TASKS = frozenset(("tasks",))
-"""The role of `on_config_changed`."""
+"""The role of `transform_policy` and `on_config_changed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +164,7 @@ class Lane:
         live = self.live
         before = live.policy
         if live.plans.transform_policy is not None:
-            policy = live.plans.transform_policy(live.context(), policy)
+            policy = live.plans.transform_policy(live.context(TASKS), policy)
         if model is not None and policy.model != model.name:
             model = None  # a plugin chose another, by name
         if policy == before:

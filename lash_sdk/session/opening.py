@@ -18,6 +18,7 @@ from ..runner.live import Live
 from ..runner.prepare import sync_tools
 from ..runner.settle import PROTOCOL, ProtocolState
 from ..usage import Ledger
+from .actions import actions
 
 POLICY = "policy"
 
@@ -31,12 +32,14 @@ async def open_live(live: Live, *, keep: frozenset[str]) -> None:
 
     Raises:
         PluginFault: A plugin's state can't be restored, or a hook failed.
+        PluginConflict: Two plugins have a tool or an action of one name.
         StoreError: The store couldn't read it.
     """
     manifest = await _load_states(live)
     _supply(live)
     await _load_components(live, manifest, keep)
     sync_tools(live)
+    actions(live)
     if live.plans.on_session_opened is not None:
         await live.plans.on_session_opened(live.context())
     if live.faults.pending:
