@@ -16,6 +16,7 @@ from lash_sdk.errors import (
     InvalidInput,
     LashError,
     PluginConflict,
+    PluginFault,
     RevisionConflict,
     SessionClosed,
     SessionDeleted,
@@ -167,7 +168,7 @@ async def test_a_failing_session_does_not_keep_the_rest_open() -> None:
     ("breaks", "store_fails", "error", "rest"),
     [
         ("", StoreBusy("locked"), StoreBusy, ["store opens", "model closes", "app closes"]),
-        ("early", None, OSError, ["model closes"]),
+        ("early", None, PluginFault, ["model closes"]),
         ("returns", None, LashError, ["model closes"]),
     ],
 )

@@ -296,6 +296,31 @@ async def test_invalid_arguments_never_reach_the_tool(text: str, said: str) -> N
     assert [] == runs
 
 
+async def test_a_tool_is_looked_up_and_its_arguments_checked_once_a_call() -> None:
+    """
+    However often it's tried: a tool that changed meanwhile would get others' arguments.
+    """
+    checked: list[str] = []
+    tries: list[int] = []
+
+    @tool(retry=ToolRetry(attempts=3, first=0.001))
+    async def flaky(ctx: ToolContext) -> str:
+        tries.append(ctx.attempt)
+        raise OSError("no")
+
+    def validate(text: str) -> dict[str, Any]:
+        checked.append(text)
+        return flaky.validate(text)
+
+    counted = Tool(
+        definition=flaky.definition, run=flaky.run, validate=validate, context=flaky.context
+    )
+    await played([call("flaky")], [counted])
+
+    assert [1, 2, 3] == tries
+    assert ["{}"] == checked
+
+
 # --- what goes wrong in a tool -------------------------------------------------
 
 

@@ -157,6 +157,27 @@ async def test_an_answer_that_was_only_streamed_is_not_lost() -> None:
     assert (Reasoning(text="hm"), Text(text="Hello")) == turn.messages[-1].parts
 
 
+async def test_words_of_a_failed_attempt_are_not_in_the_answer() -> None:
+    """
+    The next attempt begins anew, also if all it does is stream.
+    """
+
+    class Breaks(Drips):
+        async def answer(self, request: ModelRequest, emit: Emit) -> ModelAnswer:
+            if not heard:
+                heard.append("once")
+                emit(Chunk(text="Hel"))
+                raise ModelError("broken off", retryable=True, after=0.0)
+            return await super().answer(request, emit)
+
+    heard: list[str] = []
+    model = Breaks([Chunk(text="Bye")], ModelAnswer(parts=()))
+    async with Lash(model=model, autoload=False) as lash:
+        session = await lash.session("s")
+
+        assert "Bye" == (await session.run("go")).text
+
+
 async def test_streamed_pieces_are_not_said_twice() -> None:
     """
     The final answer is whole; pieces are a preview of it.

@@ -532,6 +532,29 @@ async def test_a_session_is_opened_anew_while_it_closes() -> None:
         assert (2, 2) == ((await again.run("go")).index, again.revision)
 
 
+async def test_a_close_that_is_cancelled_leaves_an_id_that_can_be_opened() -> None:
+    """
+    Whoever gives up waiting for a slow plugin hasn't lost the session.
+    """
+
+    class Slow(Plugin):
+        @hooks.on_session_closed
+        async def close_slowly(self, ctx: SessionContext) -> None:
+            await asyncio.sleep(10)
+
+    async with app("one", plugins=[Slow]) as lash:
+        session = await lash.session("s")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await session.close()
+        again = await lash.session("s")
+
+        assert "one" == (await again.run("go")).text
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await again.close()
+
+
 async def test_closing_settles_what_runs_and_begins_nothing_new() -> None:
     """
     Turns that waited in the queue are told that they're too late.
