@@ -7,7 +7,7 @@ A port is a promise, not code. `lash_sdk.testing` has a contract for each.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Protocol, TypeAlias
 
@@ -332,9 +332,13 @@ StoreFactory: TypeAlias = Callable[[str], Store]
 ModelFactory: TypeAlias = Callable[[str], Model]
 """Takes what stands after "<scheme>:"."""
 
-_OURS: Final[tuple[str, ...]] = ("snapshot", "catalogue", "tool_state", "graph", "trace")
-_THEIRS: Final[tuple[str, ...]] = ("lifecycle", "turns", "tasks", "monitors", "direct")
-ROLES: Final = dict.fromkeys(_OURS, "") | dict.fromkeys(_THEIRS, "lash-sessions")
+_OURS: Final[dict[str, str]] = dict.fromkeys(
+    ("snapshot", "catalogue", "tool_state", "graph", "trace"), ""
+)
+_THEIRS: Final[dict[str, str]] = dict.fromkeys(
+    ("lifecycle", "turns", "tasks", "monitors", "direct"), "lash-sessions"
+)
+ROLES: Final[Mapping[str, str]] = _OURS | _THEIRS
 """The ten session roles, and the package that brings those the kernel lacks."""
 
 

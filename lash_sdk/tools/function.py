@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypedDict, Unpack, get_type_hints, overload
@@ -51,13 +51,11 @@ def tool(
         raise InvalidInput(f"@tool: unknown option {unknown[0]!r}")
 
     def make(function: Function) -> Tool:
-        known: dict[str, Any] = dict(options)
-        name = known.pop("name", None) or _name(function)
-        description = known.pop("description", None)
-        retry = known.pop("retry", 1)
-        policy = ToolRetry(attempts=retry) if isinstance(retry, int) else retry
-        definition = ToolDefinition(name=name, retry=policy, **known)
-        return _from_function(function, definition, description)
+        summary, about = _docstring(_words(function))
+        known: dict[str, Any] = {"name": _name(function), "description": summary, **options}
+        if isinstance(attempts := known.get("retry"), int):
+            known["retry"] = ToolRetry(attempts=attempts)
+        return _from_function(function, ToolDefinition(**known), about)
 
     return make if function is None else make(function)
 
@@ -67,16 +65,18 @@ def as_tool(thing: Tool | Function) -> Tool:
     return thing if isinstance(thing, Tool) else tool(thing)
 
 
-def _from_function(function: Function, definition: ToolDefinition, description: str | None) -> Tool:
+def _from_function(
+    function: Function, definition: ToolDefinition, about: Mapping[str, str]
+) -> Tool:
     written = _written(function)
-    summary, about = _docstring(_words(function))
     fields, context = _parameters(function, _hints(written, definition.name), definition)
     validate, schema = compile_arguments(definition.name, fields, about)
-    description = summary if description is None else description
-    definition = replace(definition, description=description, parameters=schema)
-    awaits = inspect.iscoroutinefunction(written)
     return Tool(
-        definition=definition, run=function, validate=validate, awaits=awaits, context=context
+        definition=replace(definition, parameters=schema),
+        run=function,
+        validate=validate,
+        awaits=inspect.iscoroutinefunction(written),
+        context=context,
     )
 
 
