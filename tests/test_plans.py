@@ -529,7 +529,16 @@ async def test_gates_and_wraps_are_never_switched_off() -> None:
     def price(self: Plugin, ctx: Any) -> None:
         calls.append("listen")
 
-    found = registry(plugin("guard", decide_tool=gate, around_turn=wrap, on_usage=price))
+    found = registry(
+        plugin(
+            "guard",
+            decide_tool=gate,
+            around_turn=wrap,
+            on_usage=price,
+            protocol=lambda self, ctx: "mine",
+            provide_availability=lambda self, ctx: {"delete": "hidden"},
+        )
+    )
     ctx = context(found)
     answers = [await asked(found, "decide_tool", ctx) for _ in range(STRIKES + 3)]
     await asked(found, "around_turn", ctx)
@@ -537,6 +546,9 @@ async def test_gates_and_wraps_are_never_switched_off() -> None:
 
     assert [Deny] * (STRIKES + 3) == [type(decision) for _plugin, decision in answers]
     assert ["gate"] * (STRIKES + 3) + ["wrap"] == calls  # its listener alone is off
+    assert [("guard", "mine")] == named(await asked(found, "protocol", ctx))
+    hidden = await asked(found, "provide_availability", ctx)
+    assert [("guard", {"delete": "hidden"})] == named(hidden)
 
 
 async def test_a_switched_off_plugin_is_told_of_once() -> None:
