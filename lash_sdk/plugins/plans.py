@@ -284,8 +284,9 @@ def _decide_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     """The first answer counts; where a fault denies, it's an answer."""
 
     async def plan(ctx: Any) -> tuple[Registered, Any] | None:
+        instances = ctx.instances
         for impl in impls:
-            value = await _decision(ctx, hook, impl, isolate)
+            value = await _decision(ctx, hook, impl, instances[impl.index], isolate)
             if value is not None:
                 return impl.plugin, value
         return None
@@ -297,9 +298,9 @@ def _gate_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     """All are asked; a weaker answer never undoes a stronger one."""
 
     async def plan(ctx: Any) -> tuple[Registered, Any] | None:
-        strongest = None
+        instances, strongest = ctx.instances, None
         for impl in impls:
-            value = await _decision(ctx, hook, impl, isolate)
+            value = await _decision(ctx, hook, impl, instances[impl.index], isolate)
             if value is None:
                 continue
             if strongest is None or value.strength > strongest[1].strength:
@@ -309,10 +310,12 @@ def _gate_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-async def _decision(ctx: Any, hook: Hook, impl: Impl, isolate: bool) -> Decision | None:
+async def _decision(
+    ctx: Any, hook: Hook, impl: Impl, instance: object, isolate: bool
+) -> Decision | None:
     """Return one plugin's decision; a fault, or nonsense, is a `Deny`."""
     try:
-        value = impl.call(ctx.instances[impl.index], ctx)
+        value = impl.call(instance, ctx)
         if impl.waits:
             value = await value
         if value is None or isinstance(value, (Allow, Ask, Deny, Abort)):
