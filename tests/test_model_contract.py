@@ -65,9 +65,7 @@ class TestSilent(ModelContract):
 
         return Silent()
 
-    async def test_a_calls_arguments_are_the_text_of_an_object(
-        self, model: Model
-    ) -> None:
+    async def test_a_calls_arguments_are_the_text_of_an_object(self, model: Model) -> None:
         """What can't be checked is said to be skipped, not passed."""
         with pytest.raises(pytest.skip.Exception):
             await super().test_a_calls_arguments_are_the_text_of_an_object(model)
@@ -235,9 +233,7 @@ async def test_a_planted_fault_is_found(fault: type[Parrot], name: str) -> None:
         await clause(name)(fault())
 
     assert not isinstance(caught.value, TimeoutError)
-    await asyncio.gather(
-        *asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True
-    )
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
 
 def test_every_clause_has_a_planted_fault() -> None:

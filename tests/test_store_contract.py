@@ -23,9 +23,7 @@ class LastWriteWins(MemoryStore):
 
     async def commit(self, commit: Commit) -> Receipt:
         head = await self.head(commit.session)
-        return await super().commit(
-            replace(commit, expected=head.revision if head else 0)
-        )
+        return await super().commit(replace(commit, expected=head.revision if head else 0))
 
 
 class ChecksTooEarly(MemoryStore):
@@ -193,12 +191,8 @@ PLANTED: list[tuple[Callable[[], MemoryStore], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("faulty", "name"), PLANTED, ids=[make.__name__ for make, _ in PLANTED]
-)
-async def test_a_planted_fault_is_found(
-    faulty: Callable[[], MemoryStore], name: str
-) -> None:
+@pytest.mark.parametrize(("faulty", "name"), PLANTED, ids=[make.__name__ for make, _ in PLANTED])
+async def test_a_planted_fault_is_found(faulty: Callable[[], MemoryStore], name: str) -> None:
     """
     A contract that a broken store keeps protects nobody.
     """
