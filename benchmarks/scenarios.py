@@ -139,12 +139,16 @@ NEAR: Final = 20
 
 
 def run_growth(worker: Worker, form: Form) -> dict[str, dict[str, dict[str, float]]]:
-    """Return what a turn costs at each length of a session that grows 2 KB a turn."""
+    """
+    Return what a turn costs at each length of a session that grows 2 KB a turn.
+
+    The best of the rounds: here nobody else runs in turns, to take out the noise.
+    """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for name, scenario in GROWTHS.items():
         rounds = [_grow(worker, scenario, form) for _ in range(ROUNDS)]
         found[name] = {
-            length: {unit: median(each[length][unit] for each in rounds) for unit in at}
+            length: {unit: min(each[length][unit] for each in rounds) for unit in at}
             for length, at in rounds[0].items()
         }
     return found
@@ -170,7 +174,7 @@ def _grow(worker: Worker, scenario: str, form: Form) -> dict[str, dict[str, floa
 
 def run_instructions(form: Form) -> dict[str, float]:
     """
-    Return how many processor instructions a turn takes at each length, if valgrind is here.
+    Return how many instructions a turn takes at the least and most length, if valgrind is here.
 
     A turn's are the difference between two processes that run one count of turns
     and a few more: all else is the same in both.
@@ -178,10 +182,11 @@ def run_instructions(form: Form) -> dict[str, float]:
     valgrind = shutil.which("valgrind")
     if valgrind is None or not form.instructions:
         return {}
-    turns = [length + more for length in form.growth for more in (0, NEAR)]
+    lengths = (form.growth[0], form.growth[-1])
+    turns = [length + more for length in lengths for more in (0, NEAR)]
     with ThreadPoolExecutor(cores()) as pool:  # counts don't mind company
         found = dict(zip(turns, pool.map(partial(_counted, valgrind), turns), strict=True))
-    return {str(at): (found[at + NEAR] - found[at]) / NEAR for at in form.growth}
+    return {str(at): (found[at + NEAR] - found[at]) / NEAR for at in lengths}
 
 
 def _counted(valgrind: str, turns: int) -> int:
