@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -400,7 +400,7 @@ async def test_after_a_conflict_everything_is_what_the_store_has() -> None:
     seen: list[int] = []
 
     class Counter(Plugin):
-        State: ClassVar[type[BaseModel] | None] = Count
+        State = Count
 
         @hooks.before_turn
         async def count(self, ctx: TurnContext) -> list[Directive]:

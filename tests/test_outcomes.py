@@ -191,7 +191,9 @@ def test_a_missing_field_is_damage(kind: str, body: dict[str, Json]) -> None:
     """
     for name in body.keys() - OPTIONAL[kind]:
         rest = {key: value for key, value in body.items() if key != name}
-        with pytest.raises(StoreCorrupt, match=rf"{kind}\.{name}: (missing|expected .* found None)"):
+        with pytest.raises(
+            StoreCorrupt, match=rf"{kind}\.{name}: (missing|expected .* found None)"
+        ):
             read(kind, rest)
 
 

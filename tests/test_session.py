@@ -8,7 +8,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import pydantic
 import pytest
@@ -1062,7 +1062,7 @@ async def test_plugin_state_is_saved_with_the_turn_and_rolled_back_without() -> 
     """
 
     class Counter(Plugin):
-        State: ClassVar[type[pydantic.BaseModel] | None] = Count
+        State = Count
 
         @hooks.before_turn
         async def count(self, ctx: TurnContext) -> list[Directive]:

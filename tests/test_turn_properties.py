@@ -55,10 +55,7 @@ FAULTS: dict[str, tuple[str, str]] = {
         "turn.values + tuple([_lost(call) for call in calls])",
         "turn.values",
     ),
-    "failed calls cost nothing": (
-        "    bill = _bill(turn, event)\n",
-        "    bill = {}\n",
-    ),
+    "failed calls cost nothing": ("    bill = _bill(turn, event)\n", "    bill = {}\n"),
     "keys stand still": ("step = turn.step + 1", "step = turn.step"),
     "a settled turn can be stopped": (
         "TurnStopped: (_ignore, (Phase.SETTLING,))",

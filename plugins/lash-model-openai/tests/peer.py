@@ -75,9 +75,7 @@ class Peer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -89,9 +87,7 @@ class Peer:
             writer.close()
             self._tasks.discard(task)
 
-    async def _answer(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = await _read(reader)
         self.asked.append(asked)
         self.heard.set()
@@ -162,9 +158,7 @@ def refused(status: int, error: object, **headers: str) -> Reply:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     body = json.dumps({"error": error}).encode()
     return Reply(
-        status=status,
-        headers={"content-type": "application/json", **named},
-        pieces=[body],
+        status=status, headers={"content-type": "application/json", **named}, pieces=[body]
     )
 
 
@@ -252,10 +246,7 @@ def told(*words: str) -> list[Wire]:
     return [
         {"type": "response.created", "response": {"id": "resp_1", "output": []}},
         added(0, empty),
-        *[
-            {"type": "response.output_text.delta", **where, "delta": word}
-            for word in words
-        ],
+        *[{"type": "response.output_text.delta", **where, "delta": word} for word in words],
         done(0, whole),
         completed(whole),
     ]

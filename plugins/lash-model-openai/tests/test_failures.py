@@ -86,9 +86,7 @@ async def test_a_refusal_is_told_apart(
         (400, {"message": LLAMA_CPP["message"]}),
     ],
 )
-async def test_a_history_that_is_too_long_is_known(
-    peer: Peer, status: int, error: Wire
-) -> None:
+async def test_a_history_that_is_too_long_is_known(peer: Peer, status: int, error: Wire) -> None:
     """It's mended by shortening, never by asking again."""
     peer.replies = [refused(status, error)]
 
@@ -106,9 +104,7 @@ async def test_a_history_that_is_too_long_is_known(
         (500, "maximum context length is unknown"),
     ],
 )
-async def test_a_rate_limit_is_not_a_long_history(
-    peer: Peer, status: int, message: str
-) -> None:
+async def test_a_rate_limit_is_not_a_long_history(peer: Peer, status: int, message: str) -> None:
     """Both speak of tokens; shortening the history for a rate limit loses it."""
     peer.replies = [refused(status, {"message": message})]
 
@@ -187,9 +183,7 @@ async def test_the_asked_for_wait_arrives(peer: Peer) -> None:
 
 async def test_a_page_of_html_is_not_an_answer(peer: Peer) -> None:
     """A base URL that's off by a path serves a web page, with status 200."""
-    peer.replies = [
-        Reply(headers={"content-type": "text/html"}, pieces=[b"<html></html>"])
-    ]
+    peer.replies = [Reply(headers={"content-type": "text/html"}, pieces=[b"<html></html>"])]
 
     found = await refusal(model_at(peer))
 

@@ -13,16 +13,7 @@ from hypothesis import strategies as st
 from lash_model_openai import chat, responses
 from lash_model_openai.wire import CALL_ID_LIMIT, Target, blobs_of
 from lash_sdk.graph import check_pairs
-from lash_sdk.messages import (
-    File,
-    Image,
-    Message,
-    Reasoning,
-    Text,
-    ToolCall,
-    ToolResult,
-    note,
-)
+from lash_sdk.messages import File, Image, Message, Reasoning, Text, ToolCall, ToolResult, note
 
 PLAIN = re.compile(rf"[A-Za-z0-9_-]{{1,{CALL_ID_LIMIT}}}")
 OTHER = Target(name="m", host="127.0.0.1", official=False, store=False, body={})
@@ -52,9 +43,7 @@ def exchanges(draw: st.DrawFn) -> list[Message]:
     """Return what a model said, and the results of what it asked for."""
     spoken = draw(st.lists(plain | thoughts, max_size=3))
     names = draw(st.lists(st.tuples(ids, words), max_size=3))
-    calls = [
-        ToolCall(id=id, name=name or "f", arguments=draw(words)) for id, name in names
-    ]
+    calls = [ToolCall(id=id, name=name or "f", arguments=draw(words)) for id, name in names]
     parts = [*spoken, *calls]
     if not calls:
         return [Message(role="assistant", parts=tuple(parts))]
@@ -78,8 +67,7 @@ def histories(draw: st.DrawFn) -> list[Message]:
     """Return a legal history, ids made unique over all of it."""
     others = st.builds(lambda parts: Message(role="user", parts=tuple(parts)), seen)
     steps = st.lists(
-        others.map(lambda m: [m]) | words.map(lambda w: [note(w)]) | exchanges(),
-        max_size=6,
+        others.map(lambda m: [m]) | words.map(lambda w: [note(w)]) | exchanges(), max_size=6
     )
     messages: list[Message] = []
     for at, step in enumerate(draw(steps)):
@@ -90,13 +78,9 @@ def histories(draw: st.DrawFn) -> list[Message]:
 
 def _numbered(message: Message, at: int) -> Message:
     parts: list[Any] = []
-    for place, part in enumerate(
-        p for p in message.parts if not isinstance(p, (Text, Reasoning))
-    ):
+    for place, part in enumerate(p for p in message.parts if not isinstance(p, (Text, Reasoning))):
         if isinstance(part, ToolCall):
-            part = ToolCall(
-                id=f"{part.id}/{at}/{place}", name=part.name, arguments=part.arguments
-            )
+            part = ToolCall(id=f"{part.id}/{at}/{place}", name=part.name, arguments=part.arguments)
         elif isinstance(part, ToolResult):
             part = ToolResult(
                 call=f"{part.call}/{at}/{place}",
@@ -120,9 +104,7 @@ def sendable(body: object) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(histories())
-def test_every_call_has_its_result_right_after_it_in_chat(
-    messages: list[Message],
-) -> None:
+def test_every_call_has_its_result_right_after_it_in_chat(messages: list[Message]) -> None:
     """A server refuses a history in which one is missing or out of place."""
     wire: list[Any] = chat.messages("", messages, at_hand(messages))
 

@@ -42,9 +42,7 @@ def serving(folder: Path) -> Iterator[server.Server]:
     except weights.WeightsMissing as missing:
         pytest.skip(str(missing))
     running = server.Server(
-        server.Settings(
-            weights=path, context=CONTEXT, template=TEMPLATE, prefixes=folder
-        )
+        server.Settings(weights=path, context=CONTEXT, template=TEMPLATE, prefixes=folder)
     )
     yield running
     running.end()
@@ -101,9 +99,7 @@ async def test_output_keeps_to_its_schema(llama: server.Server) -> None:
     url = await llama.address() + "/v1"
     model = OpenAIModel("smollm2", base_url=url, config=OpenAIConfig(timeout=30))
 
-    answer = await model.answer(
-        asking([user("Pick a colour.")], output=SCHEMA), lambda _: None
-    )
+    answer = await model.answer(asking([user("Pick a colour.")], output=SCHEMA), lambda _: None)
 
     await model.close()
     assert "stop" == answer.finish
@@ -144,9 +140,7 @@ async def test_hanging_up_frees_the_only_slot(llama: server.Server) -> None:
     await model.close()
 
 
-async def test_a_killed_server_is_a_failure_that_passes(
-    victim: server.Server,
-) -> None:
+async def test_a_killed_server_is_a_failure_that_passes(victim: server.Server) -> None:
     """Half an answer is none; the next server gives a whole one."""
     settings = {"body": {"max_tokens": 450, "ignore_eos": True}, "timeout": 30}
     config = OpenAIConfig.model_validate(settings)

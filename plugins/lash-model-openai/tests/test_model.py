@@ -16,18 +16,7 @@ from lash_sdk.messages import assistant, user
 from lash_sdk.testing.model_contract import ModelContract
 
 from .asking import KEY, asking, model_at
-from .peer import (
-    Asked,
-    Peer,
-    Reply,
-    added,
-    completed,
-    delta,
-    done,
-    said,
-    streamed,
-    told,
-)
+from .peer import Asked, Peer, Reply, added, completed, delta, done, said, streamed, told
 
 
 def chat_reply(asked: Asked) -> Reply:
@@ -179,9 +168,7 @@ async def test_a_closed_model_opens_again(peer: Peer) -> None:
         ({"colour": "red", "window": -1}, "openai.colour.*openai.window|openai.window"),
     ],
 )
-def test_a_setting_that_does_not_fit_is_named(
-    raw: dict[str, object], problem: str
-) -> None:
+def test_a_setting_that_does_not_fit_is_named(raw: dict[str, object], problem: str) -> None:
     """Every problem at once, each with its path."""
     host = HostContext("0.1", {"openai": raw})  # type: ignore[dict-item]
 

@@ -42,9 +42,7 @@ OUTPUT = {
     "required": ["sum"],
 }
 CLOSED = {**OUTPUT, "additionalProperties": False}
-OFFICIAL = Target(
-    name="gpt-5.2", host="api.openai.com", official=True, store=False, body={}
-)
+OFFICIAL = Target(name="gpt-5.2", host="api.openai.com", official=True, store=False, body={})
 OTHER = Target(name="m", host="127.0.0.1", official=False, store=False, body={})
 
 
@@ -72,9 +70,7 @@ MANY = [
     Message(
         role="assistant",
         parts=(
-            Reasoning(
-                text="Hm", replay={"from": "openai:api.openai.com", "item": THOUGHT}
-            ),
+            Reasoning(text="Hm", replay={"from": "openai:api.openai.com", "item": THOUGHT}),
             Reasoning(text="Not ours", replay={"from": "elsewhere", "item": {}}),
             Reasoning(text="No replay"),
             Text(text="I'll "),
@@ -116,9 +112,7 @@ async def sent(peer: Peer, api: str, **request: Any) -> dict[str, Any]:
 
 async def test_chat_form(peer: Peer) -> None:
     """The golden form of a chat request with everything in it."""
-    body = await sent(
-        peer, "chat", messages=MANY, system="Terse.", tools=(ADD,), output=OUTPUT
-    )
+    body = await sent(peer, "chat", messages=MANY, system="Terse.", tools=(ADD,), output=OUTPUT)
     ids = [call["id"] for call in body["messages"][3]["tool_calls"]]
 
     assert "/v1/chat/completions" == peer.asked[0].path
@@ -132,16 +126,10 @@ async def test_chat_form(peer: Peer) -> None:
                 "role": "user",
                 "content": [
                     {"type": "text", "text": "Look:"},
-                    {
-                        "type": "image_url",
-                        "image_url": {"url": url(PICTURE, "image/png")},
-                    },
+                    {"type": "image_url", "image_url": {"url": url(PICTURE, "image/png")}},
                     {
                         "type": "file",
-                        "file": {
-                            "filename": "a.pdf",
-                            "file_data": url(PDF, "application/pdf"),
-                        },
+                        "file": {"filename": "a.pdf", "file_data": url(PDF, "application/pdf")},
                     },
                     {"type": "text", "text": '<file name="b.txt">\nplain\n</file>'},
                 ],
@@ -172,10 +160,7 @@ async def test_chat_form(peer: Peer) -> None:
                 "role": "user",
                 "content": [
                     {"type": "text", "text": "Attached by the tool shot:"},
-                    {
-                        "type": "image_url",
-                        "image_url": {"url": url(PICTURE, "image/png")},
-                    },
+                    {"type": "image_url", "image_url": {"url": url(PICTURE, "image/png")}},
                 ],
             },
             {"role": "assistant", "content": "Nice."},
@@ -233,21 +218,13 @@ async def test_responses_form(peer: Peer) -> None:
                         "filename": "a.pdf",
                         "file_data": url(PDF, "application/pdf"),
                     },
-                    {
-                        "type": "input_text",
-                        "text": '<file name="b.txt">\nplain\n</file>',
-                    },
+                    {"type": "input_text", "text": '<file name="b.txt">\nplain\n</file>'},
                 ],
             },
             {"role": "developer", "content": "Be quick."},
             spoken("I'll "),
             spoken("look."),
-            {
-                "type": "function_call",
-                "call_id": ids[0],
-                "name": "shot",
-                "arguments": '{"x": 1}',
-            },
+            {"type": "function_call", "call_id": ids[0], "name": "shot", "arguments": '{"x": 1}'},
             {
                 "type": "function_call",
                 "call_id": ids[1],
@@ -266,11 +243,7 @@ async def test_responses_form(peer: Peer) -> None:
                     },
                 ],
             },
-            {
-                "type": "function_call_output",
-                "call_id": ids[1],
-                "output": "(cancelled)",
-            },
+            {"type": "function_call_output", "call_id": ids[1], "output": "(cancelled)"},
             spoken("Nice."),
             {"role": "user", "content": "Thanks"},
         ],
@@ -284,12 +257,7 @@ async def test_responses_form(peer: Peer) -> None:
             }
         ],
         "text": {
-            "format": {
-                "type": "json_schema",
-                "name": "The_Sum",
-                "schema": CLOSED,
-                "strict": True,
-            }
+            "format": {"type": "json_schema", "name": "The_Sum", "schema": CLOSED, "strict": True}
         },
     } == body
 
@@ -344,9 +312,7 @@ def test_openai_is_told_of_the_cache_and_the_store() -> None:
 )
 def test_models_without_reasoning_are_not_asked_for_it(name: str, asked: bool) -> None:
     """They refuse the whole request."""
-    target = Target(
-        name=name, host="api.openai.com", official=True, store=False, body={}
-    )
+    target = Target(name=name, host="api.openai.com", official=True, store=False, body={})
 
     assert asked == ("include" in responses.question(target, asking(), {}))
 
@@ -376,17 +342,13 @@ async def test_the_configuration_has_the_last_word(peer: Peer) -> None:
             {
                 **OUTPUT,
                 "$defs": {"S": {"type": "object", "properties": {}}},
-                "properties": {
-                    "sum": {"anyOf": [{"$ref": "#/$defs/S"}, {"type": "null"}]}
-                },
+                "properties": {"sum": {"anyOf": [{"$ref": "#/$defs/S"}, {"type": "null"}]}},
             },
             True,
         ),
     ],
 )
-def test_a_schema_is_strict_where_the_rules_allow_it(
-    schema: JsonObject, strict: bool
-) -> None:
+def test_a_schema_is_strict_where_the_rules_allow_it(schema: JsonObject, strict: bool) -> None:
     """A strict schema that breaks a rule is refused with the whole request."""
     body = chat.question(OTHER, asking(output=schema), {})
 

@@ -193,9 +193,7 @@ async def test_responses_keep_the_order_of_items(peer: Peer) -> None:
 
     kept = {key: thought[key] for key in ("type", "id", "summary", "encrypted_content")}
     assert (
-        Reasoning(
-            text="First.\n\nThen.", replay={"from": "openai:127.0.0.1", "item": kept}
-        ),
+        Reasoning(text="First.\n\nThen.", replay={"from": "openai:127.0.0.1", "item": kept}),
         ToolCall(id="call_a", name="add", arguments='{"a":1}'),
     ) == answer.parts
     assert "First.\n\nThen." == "".join(texts(chunks, reasoning=True))
@@ -210,11 +208,7 @@ async def test_responses_without_finished_items_are_pieced_together(peer: Peer) 
             {"type": "response.output_text.delta", "item_id": "m", "delta": "Hel"},
             {"type": "response.refusal.delta", "item_id": "m", "delta": "lo"},
             {"type": "response.output_item.added", "item": call},
-            {
-                "type": "response.function_call_arguments.delta",
-                "item_id": "fc",
-                "delta": "{}",
-            },
+            {"type": "response.function_call_arguments.delta", "item_id": "fc", "delta": "{}"},
             completed(),
         )
     ]
@@ -232,9 +226,7 @@ async def test_responses_without_finished_items_are_pieced_together(peer: Peer) 
         ("whim", "unknown"),
     ],
 )
-async def test_responses_say_why_they_ended(
-    peer: Peer, reason: str, finish: str
-) -> None:
+async def test_responses_say_why_they_ended(peer: Peer, reason: str, finish: str) -> None:
     """An incomplete response has its reason in its details."""
     details = {"reason": reason}
     end = completed(status="incomplete", incomplete_details=details)
@@ -247,9 +239,7 @@ async def test_responses_say_why_they_ended(
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
 @pytest.mark.parametrize("end", ["cut", "whole"])
-async def test_a_stream_that_breaks_off_is_no_answer(
-    peer: Peer, api: str, end: str
-) -> None:
+async def test_a_stream_that_breaks_off_is_no_answer(peer: Peer, api: str, end: str) -> None:
     """Half an answer looks like a whole one to whoever doesn't check its end."""
     events = said("One", "two") if api == "chat" else told("One", "two")
     broken = sse(*events[:3], done=False)
@@ -266,9 +256,7 @@ async def test_a_stream_that_breaks_off_is_no_answer(
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
-async def test_an_answer_that_was_whole_survives_a_broken_connection(
-    peer: Peer, api: str
-) -> None:
+async def test_an_answer_that_was_whole_survives_a_broken_connection(peer: Peer, api: str) -> None:
     """It was paid for; asking again would pay twice."""
     events = said("Hi")[:-1] if api == "chat" else told("Hi")
     peer.replies = [Reply(pieces=[sse(*events, done=False)], end="cut")]
@@ -282,10 +270,7 @@ async def test_an_answer_that_was_whole_survives_a_broken_connection(
 async def test_cancelling_hangs_up(peer: Peer, api: str) -> None:
     """A provider goes on, and charges, until the connection is closed."""
     events = said("One", "two") if api == "chat" else told("One", "two")
-    peer.replies = [
-        Reply(pieces=[sse(*events[:3], done=False)], end="hang"),
-        streamed(*events),
-    ]
+    peer.replies = [Reply(pieces=[sse(*events[:3], done=False)], end="hang"), streamed(*events)]
     model = model_at(peer, api)
     first = asyncio.Event()
     asked = asyncio.create_task(model.answer(asking(), lambda _: first.set()))

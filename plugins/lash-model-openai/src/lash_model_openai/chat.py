@@ -51,11 +51,7 @@ def question(target: Target, request: ModelRequest, blobs: Blobs) -> dict[str, J
         wanted = output(request.output)
         body["response_format"] = {
             "type": "json_schema",
-            "json_schema": {
-                "name": wanted.name,
-                "schema": wanted.schema,
-                "strict": wanted.strict,
-            },
+            "json_schema": {"name": wanted.name, "schema": wanted.schema, "strict": wanted.strict},
         }
     if target.official:
         body["prompt_cache_key"] = wire.cache_key(request.session)
@@ -187,9 +183,7 @@ class ChatReader:
         for choice in wire.objects(event, "choices")[:1]:
             delta = wire.inner(choice, "delta")
             # two names are in use for the same thing
-            thought = wire.text(delta, "reasoning_content") or wire.text(
-                delta, "reasoning"
-            )
+            thought = wire.text(delta, "reasoning_content") or wire.text(delta, "reasoning")
             if thought:
                 self._thought.append(thought)
                 chunks.append(Chunk(text=thought, reasoning=True))
@@ -219,9 +213,7 @@ class ChatReader:
         finish: Finish = _FINISHES.get(self._finish, "unknown")
         if self._calls and finish in ("stop", "unknown"):
             finish = "tool_use"
-        return ModelAnswer(
-            parts=tuple(parts), usage=self._usage, finish=finish, model=self._model
-        )
+        return ModelAnswer(parts=tuple(parts), usage=self._usage, finish=finish, model=self._model)
 
     def _take_call(self, delta: JsonObject) -> None:
         at = wire.index(delta, "index")
@@ -257,7 +249,5 @@ def _usage(body: JsonObject) -> Usage:
         prompt=wire.whole(body, "prompt_tokens"),
         answer=wire.whole(body, "completion_tokens"),
         prompt_details=wire.inner(body, "prompt_tokens_details"),
-        reasoning=wire.whole(
-            wire.inner(body, "completion_tokens_details"), "reasoning_tokens"
-        ),
+        reasoning=wire.whole(wire.inner(body, "completion_tokens_details"), "reasoning_tokens"),
     )

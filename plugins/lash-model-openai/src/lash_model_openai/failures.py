@@ -80,12 +80,7 @@ class Asked:
     secrets: Sequence[str] = field(default=(), repr=False)
 
     def error(
-        self,
-        said: str,
-        *,
-        code: str,
-        retryable: bool = False,
-        after: float | None = None,
+        self, said: str, *, code: str, retryable: bool = False, after: float | None = None
     ) -> ModelError:
         """Return the error that says *said* of this model."""
         text = self.message(said)

@@ -63,9 +63,7 @@ class Form:
 FORMS: Final[Mapping[str, Form]] = {
     "chat": Form(path=chat.PATH, question=chat.question, reader=chat.ChatReader),
     "responses": Form(
-        path=responses.PATH,
-        question=responses.question,
-        reader=responses.ResponsesReader,
+        path=responses.PATH, question=responses.question, reader=responses.ResponsesReader
     ),
 }
 
@@ -165,11 +163,7 @@ class OpenAIModel:
             await client.close()
 
     async def _listen(
-        self,
-        client: AsyncOpenAI,
-        body: dict[str, Json],
-        reader: Reader,
-        emit: Emit,
+        self, client: AsyncOpenAI, body: dict[str, Json], reader: Reader, emit: Emit
     ) -> None:
         """Read the whole stream; it's closed however this ends."""
         stream = await self._post(client, body)
@@ -182,9 +176,7 @@ class OpenAIModel:
                     for chunk in reader.take(event):
                         emit(chunk)
 
-    async def _post(
-        self, client: AsyncOpenAI, body: dict[str, Json]
-    ) -> AsyncStream[object]:
+    async def _post(self, client: AsyncOpenAI, body: dict[str, Json]) -> AsyncStream[object]:
         try:
             return await client.post(
                 self._form.path,

@@ -10,15 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from lash_sdk.messages import (
-    File,
-    Image,
-    Part,
-    Reasoning,
-    Text,
-    ToolCall,
-    ToolResult,
-)
+from lash_sdk.messages import File, Image, Part, Reasoning, Text, ToolCall, ToolResult
 from lash_sdk.ports import Chunk, Finish, ModelAnswer
 
 from . import wire
@@ -124,11 +116,7 @@ def _item(part: Part, target: Target, blobs: Blobs) -> Iterable[JsonObject]:
 def _result(result: ToolResult, blobs: Blobs) -> JsonObject:
     plain = all(isinstance(part, Text) for part in result.parts)
     shown = wire.result_text(result) if plain else _content(result.parts, blobs)
-    return {
-        "type": "function_call_output",
-        "call_id": wire.call_id(result.call),
-        "output": shown,
-    }
+    return {"type": "function_call_output", "call_id": wire.call_id(result.call), "output": shown}
 
 
 def _content(parts: Sequence[Part], blobs: Blobs) -> Json:
@@ -197,9 +185,7 @@ class ResponsesReader:
             self._end = wire.inner(event, "response")
         elif kind in _FAILURES:
             response = wire.inner(event, "response")
-            raise StreamFailed(
-                wire.inner(response, "error") or wire.inner(event, "error") or event
-            )
+            raise StreamFailed(wire.inner(response, "error") or wire.inner(event, "error") or event)
         return ()
 
     def answer(self) -> ModelAnswer:
@@ -310,11 +296,7 @@ def _reasoning(item: JsonObject, target: Target) -> Iterable[Part]:
     text = PARAGRAPH.join([wire.text(each, "text") for each in paragraphs])
     replay: JsonObject | None = None
     if wire.text(item, "encrypted_content"):
-        kept = {
-            key: value
-            for key, value in item.items()
-            if value is not None and key != "status"
-        }
+        kept = {key: value for key, value in item.items() if value is not None and key != "status"}
         replay = {"from": target.replay, "item": kept}
     if text or replay is not None:
         yield Reasoning(text=text, replay=replay)
@@ -325,7 +307,5 @@ def _usage(body: JsonObject) -> Usage:
         prompt=wire.whole(body, "input_tokens"),
         answer=wire.whole(body, "output_tokens"),
         prompt_details=wire.inner(body, "input_tokens_details"),
-        reasoning=wire.whole(
-            wire.inner(body, "output_tokens_details"), "reasoning_tokens"
-        ),
+        reasoning=wire.whole(wire.inner(body, "output_tokens_details"), "reasoning_tokens"),
     )

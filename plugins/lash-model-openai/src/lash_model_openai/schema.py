@@ -36,17 +36,7 @@ _WORDS: Final = frozenset(
     )
 )
 _FORMATS: Final = frozenset(
-    (
-        "date",
-        "date-time",
-        "duration",
-        "email",
-        "hostname",
-        "ipv4",
-        "ipv6",
-        "time",
-        "uuid",
-    )
+    ("date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid")
 )
 _DEPTH: Final = 10
 
@@ -94,9 +84,7 @@ def _close(schema: Json, left: int) -> dict[str, Json] | None:
     if schema.get("type") == "object" or "properties" in schema:
         properties = schema.get("properties", {})
         required = schema.get("required", [])
-        if not isinstance(properties, Mapping) or not isinstance(
-            required, (list, tuple)
-        ):
+        if not isinstance(properties, Mapping) or not isinstance(required, (list, tuple)):
             return None
         if set(properties) != set(required):
             return None

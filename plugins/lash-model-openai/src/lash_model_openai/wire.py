@@ -105,9 +105,7 @@ def objects(body: JsonObject, key: str) -> Sequence[JsonObject]:
     return [item for item in items if isinstance(item, Mapping)]
 
 
-def count(
-    *, prompt: int, answer: int, prompt_details: JsonObject, reasoning: int
-) -> Usage:
+def count(*, prompt: int, answer: int, prompt_details: JsonObject, reasoning: int) -> Usage:
     """Return the usage of one answer; what's cached is counted once."""
     cached = min(whole(prompt_details, "cached_tokens"), prompt)
     written = min(whole(prompt_details, "cache_write_tokens"), prompt - cached)
