@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ..contexts import SessionContext
 from ..errors import PluginFault, ToolDenied
@@ -45,16 +45,43 @@ def compile_plan(hook: Hook, impls: tuple[Impl, ...], *, strict: bool) -> Any:
     if not impls:
         return None
     isolate = hook.fault != "abort" and not strict
-    if hook.fault == "closed":
-        return _closed_sync(hook, impls, isolate)
-    make = _SYNC if not hook.awaits else _ASYNC
-    return make[hook.kind](hook, impls, isolate)
+    kind = "closed" if hook.fault == "closed" else hook.kind
+    if kind in _COLOURS:
+        plain, awaiting = _COLOURS[kind]
+        return (awaiting if hook.awaits else plain)(hook, impls, isolate)
+    plan = _ASYNC[kind](hook, impls, isolate)
+    return plan if hook.awaits else _at_once(plan)
 
 
-def _skip(ctx: SessionContext, hook: Hook) -> frozenset[int] | set[int]:
-    """Return the indices that are switched off for this hook in this session."""
+def _at_once(plan: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the plan of a sync hook: the async one, which then never waits."""
+
+    def run(*arguments: Any) -> Any:
+        try:
+            plan(*arguments).send(None)
+        except StopIteration as done:
+            return done.value
+        raise AssertionError("a sync hook has no async implementation")
+
+    return run
+
+
+Step: TypeAlias = tuple[int, Callable[..., Any], bool, Impl]
+"""What a loop needs of an implementation: index, call, whether it waits, itself."""
+
+
+def _steps(impls: tuple[Impl, ...]) -> tuple[Step, ...]:
+    return tuple([(impl.index, impl.call, impl.waits, impl) for impl in impls])
+
+
+def _active(
+    ctx: Any, hook: Hook, steps: tuple[Step, ...], isolate: bool
+) -> tuple[Step, ...] | list[Step]:
+    """Return the steps whose plugins aren't switched off for this hook here."""
     off = ctx.scope.faults.off
-    return off if off and hook.kind in SWITCHABLE else _NOBODY
+    if not off or not isolate or hook.kind not in SWITCHABLE:
+        return steps
+    return [step for step in steps if step[0] not in off]
 
 
 def _failed(ctx: SessionContext, hook: Hook, impl: Impl, error: Exception) -> PluginFault:
@@ -64,57 +91,69 @@ def _failed(ctx: SessionContext, hook: Hook, impl: Impl, error: Exception) -> Pl
     return fault
 
 
-def _isolated(ctx: SessionContext, hook: Hook, impl: Impl, error: Exception) -> None:
+def _isolated(ctx: SessionContext, hook: Hook, impl: Impl, error: Exception, isolate: bool) -> None:
+    """Take in a fault where the hook's rule isolates; else raise it."""
+    if not isolate:
+        raise _failed(ctx, hook, impl, error) from error
     fault = blame(impl.plugin, hook.name, impl.function, error, ctx.session_id)
     ctx.scope.faults.struck(impl.index, fault)
 
 
-def _fine(ctx: SessionContext, impl: Impl) -> None:
-    """Forget earlier faults of a plugin: they weren't in a row."""
-    ctx.scope.faults.strikes.pop(impl.index, None)
-
-
-_NOBODY: Final[frozenset[int]] = frozenset()
-
-
-# Each pair below is one rule in two colours. A sync plan can't await, and an
-# async one would cost a coroutine where a call will do.
-
-
 def _collect_sync(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
-    def plan(ctx: Any) -> list[tuple[Registered, Any]]:
-        instances, skip, out = ctx.instances, _skip(ctx, hook), []
-        for impl in impls:
-            if impl.index in skip:
-                continue
+    """Where a call will do, a coroutine would cost more than the call."""
+    steps, keep = _steps(impls), hook.kind != "listen"
+
+    def plan(ctx: Any) -> list[tuple[Registered, Any]] | None:
+        instances, strikes, out = ctx.instances, ctx.scope.faults.strikes, []
+        for index, call, _waits, impl in _active(ctx, hook, steps, isolate):
             try:
-                value = impl.call(instances[impl.index], ctx)
+                value = call(instances[index], ctx)
             except Exception as error:
-                if not isolate:
-                    raise _failed(ctx, hook, impl, error) from error
-                _isolated(ctx, hook, impl, error)
+                _isolated(ctx, hook, impl, error, isolate)
                 continue
-            if ctx.scope.faults.strikes:
-                _fine(ctx, impl)
-            if value is not None:
+            if strikes:
+                strikes.pop(index, None)
+            if keep and value is not None:
                 out.append((impl.plugin, value))
-        return out
+        return out if keep else None
 
     return plan
 
 
-def _closed_sync(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _collect_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
+    steps, keep = _steps(impls), hook.kind != "listen"
+
+    async def plan(ctx: Any) -> list[tuple[Registered, Any]] | None:
+        instances, strikes, out = ctx.instances, ctx.scope.faults.strikes, []
+        for index, call, waits, impl in _active(ctx, hook, steps, isolate):
+            try:
+                value = call(instances[index], ctx)
+                if waits:
+                    value = await value
+            except Exception as error:
+                _isolated(ctx, hook, impl, error, isolate)
+                continue
+            if strikes:
+                strikes.pop(index, None)
+            if keep and value is not None:
+                out.append((impl.plugin, value))
+        return out if keep else None
+
+    return plan
+
+
+def _closed(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     """
     Everyone is asked, whoever fails, and a fault stands in its answer's place.
 
     What one plugin hides must stay hidden when another one breaks.
     """
 
-    def plan(ctx: Any) -> list[tuple[Registered, Any]]:
-        instances, out = ctx.instances, []
+    async def plan(ctx: Any) -> list[tuple[Registered, Any]]:
+        out = []
         for impl in impls:
             try:
-                value = impl.call(instances[impl.index], ctx)
+                value = impl.call(ctx.instances[impl.index], ctx)
             except Exception as error:
                 value = _failed(ctx, hook, impl, error)
                 if not isolate:
@@ -126,87 +165,22 @@ def _closed_sync(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-def _collect_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
-    async def plan(ctx: Any) -> list[tuple[Registered, Any]]:
-        instances, skip, out = ctx.instances, _skip(ctx, hook), []
-        for impl in impls:
-            if impl.index in skip:
-                continue
-            try:
-                value = impl.call(instances[impl.index], ctx)
-                if impl.waits:
-                    value = await value
-            except Exception as error:
-                if not isolate:
-                    raise _failed(ctx, hook, impl, error) from error
-                _isolated(ctx, hook, impl, error)
-                continue
-            if ctx.scope.faults.strikes:
-                _fine(ctx, impl)
-            if value is not None:
-                out.append((impl.plugin, value))
-        return out
+def _transform(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
+    steps = _steps(impls)
 
-    return plan
-
-
-def _listen_sync(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
-    collect = _collect_sync(hook, impls, isolate)
-
-    def plan(ctx: Any) -> None:
-        collect(ctx)
-
-    return plan
-
-
-def _listen_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
-    collect = _collect_async(hook, impls, isolate)
-
-    async def plan(ctx: Any) -> None:
-        await collect(ctx)
-
-    return plan
-
-
-def _transform_sync(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
-    def plan(ctx: Any, value: Any) -> Any:
-        instances, skip, kind = ctx.instances, _skip(ctx, hook), type(value)
-        for impl in impls:
-            if impl.index in skip:
-                continue
-            try:
-                after = impl.call(instances[impl.index], ctx, value)
-                value = value if after is None else _same_kind(after, kind)
-            except Exception as error:
-                if not isolate:
-                    raise _failed(ctx, hook, impl, error) from error
-                _isolated(ctx, hook, impl, error)
-                continue
-            if ctx.scope.faults.strikes:
-                _fine(ctx, impl)
-        return value
-
-    return plan
-
-
-def _transform_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     async def plan(ctx: Any, value: Any) -> Any:
-        instances, skip, kind = ctx.instances, _skip(ctx, hook), type(value)
-        for impl in impls:
-            if impl.index in skip:
-                continue
+        instances, strikes, kind = ctx.instances, ctx.scope.faults.strikes, type(value)
+        for index, call, waits, impl in _active(ctx, hook, steps, isolate):
             try:
-                after = impl.call(instances[impl.index], ctx, value)
-                if impl.waits:
+                after = call(instances[index], ctx, value)
+                if waits:
                     after = await after
                 value = value if after is None else _same_kind(after, kind)
             except Exception as error:
-                if not isolate:
-                    raise _failed(ctx, hook, impl, error) from error
-                _isolated(ctx, hook, impl, error)
+                _isolated(ctx, hook, impl, error, isolate)
                 continue
-            if ctx.scope.faults.strikes:
-                _fine(ctx, impl)
+            if strikes:
+                strikes.pop(index, None)
         return value
 
     return plan
@@ -262,31 +236,13 @@ class DirectivesPlan:
         return [(impl.plugin, directive) for directive in found]
 
 
-def _decide_sync(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
-    def plan(ctx: Any) -> tuple[Registered, Any] | None:
-        instances = ctx.instances
-        for impl in impls:
-            try:
-                value = impl.call(instances[impl.index], ctx)
-            except Exception as error:
-                if not isolate:
-                    raise _failed(ctx, hook, impl, error) from error
-                _isolated(ctx, hook, impl, error)
-                continue
-            if value is not None:
-                return impl.plugin, value
-        return None
-
-    return plan
-
-
-def _decide_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _decide(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     """The first answer counts; where a fault denies, it's an answer."""
+    ask = _decision if hook.fault == "deny" else _opinion
 
     async def plan(ctx: Any) -> tuple[Registered, Any] | None:
-        instances = ctx.instances
         for impl in impls:
-            value = await _decision(ctx, hook, impl, instances[impl.index], isolate)
+            value = await ask(ctx, hook, impl, isolate)
             if value is not None:
                 return impl.plugin, value
         return None
@@ -294,13 +250,23 @@ def _decide_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-def _gate_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
+async def _opinion(ctx: Any, hook: Hook, impl: Impl, isolate: bool) -> Any:
+    """Return one plugin's answer; where it fails, it has none."""
+    try:
+        value = impl.call(ctx.instances[impl.index], ctx)
+        return await value if impl.waits else value
+    except Exception as error:
+        _isolated(ctx, hook, impl, error, isolate)
+        return None
+
+
+def _gate(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     """All are asked; a weaker answer never undoes a stronger one."""
 
     async def plan(ctx: Any) -> tuple[Registered, Any] | None:
-        instances, strongest = ctx.instances, None
+        strongest = None
         for impl in impls:
-            value = await _decision(ctx, hook, impl, instances[impl.index], isolate)
+            value = await _decision(ctx, hook, impl, isolate)
             if value is None:
                 continue
             if strongest is None or value.strength > strongest[1].strength:
@@ -310,12 +276,10 @@ def _gate_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-async def _decision(
-    ctx: Any, hook: Hook, impl: Impl, instance: object, isolate: bool
-) -> Decision | None:
+async def _decision(ctx: Any, hook: Hook, impl: Impl, isolate: bool) -> Decision | None:
     """Return one plugin's decision; a fault, or nonsense, is a `Deny`."""
     try:
-        value = impl.call(instance, ctx)
+        value = impl.call(ctx.instances[impl.index], ctx)
         if impl.waits:
             value = await value
         if value is None or isinstance(value, (Allow, Ask, Deny, Abort)):
@@ -324,9 +288,7 @@ async def _decision(
     except ToolDenied as error:
         return Deny(reason=str(error))
     except Exception as error:
-        if not isolate:
-            raise _failed(ctx, hook, impl, error) from error
-        _isolated(ctx, hook, impl, error)
+        _isolated(ctx, hook, impl, error, isolate)
         return Deny(reason=f"plugin {impl.plugin.name!r} failed in {hook.name}")
 
 
@@ -371,19 +333,18 @@ def _ring(
     return ring
 
 
-_SYNC: Final[dict[str, Callable[..., Any]]] = {
-    "listen": _listen_sync,
-    "collect": _collect_sync,
-    "transform": _transform_sync,
-    "decide": _decide_sync,
-    "supply": _collect_sync,
+_COLOURS: Final[dict[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
+    "listen": (_collect_sync, _collect_async),
+    "collect": (_collect_sync, _collect_async),
+    "supply": (_collect_sync, _collect_async),
 }
+"""Rules in two colours, for speed; what a listener returns is dropped."""
+
 _ASYNC: Final[dict[str, Callable[..., Any]]] = {
-    "listen": _listen_async,
-    "collect": _collect_async,
+    "closed": _closed,
     "directives": DirectivesPlan,
-    "transform": _transform_async,
-    "decide": _decide_async,
-    "gate": _gate_async,
+    "transform": _transform,
+    "decide": _decide,
+    "gate": _gate,
     "wrap": _wrap,
 }
