@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ..contexts import ALL_ROLES, Scope, ToolContext
 from ..errors import InvalidInput, PluginFault, ToolDenied
@@ -20,7 +20,7 @@ from ..json import Json, encode
 from ..messages import Blob, Message, ToolCall
 from ..outcomes import Cancelled, Failure, FailureClass, Issue, Success, ToolOutcome, ToolRecord
 from ..plugins.registry import Plans
-from ..tools import Tool, as_json, attachments, parse_arguments
+from ..tools import Arguments, Tool, as_json, attachments, parse_arguments
 from . import candidate
 from .threads import in_thread
 from .toolbox import Toolbox
@@ -112,8 +112,8 @@ async def make_call(bench: Bench, turn: str, key: str, call: ToolCall, made: Mad
             arguments: Json = call.arguments if ctx.arguments is None else ctx.arguments
             return _record(call, arguments, prepared.outcome, decided=prepared.by)
     try:
-        shown = parse_arguments(text)
         ctx.arguments = tool.validate(text)
+        shown = _as_sent(ctx.arguments, text)
     except InvalidInput as error:
         return _record(call, text, _failure("invalid_request", "invalid_tool_args", str(error)))
     decided, refusal = await _decide(bench, ctx, made)
@@ -257,6 +257,17 @@ async def _invoke(tool: Tool, ctx: ToolContext) -> Any:
 def _gave_up(tool: Tool | None) -> str:
     runs_on = tool is not None and not tool.awaits and not tool.definition.inline
     return "cancelled, may still run" if runs_on else "cancelled"
+
+
+def _as_sent(arguments: Arguments, text: str) -> Json:
+    """Return validated *arguments* as JSON: themselves if they're plain, else as sent."""
+    if PLAIN.issuperset(map(type, arguments.values())):
+        return dict(arguments)
+    return parse_arguments(text)
+
+
+PLAIN: Final = frozenset((str, int, bool, type(None)))
+"""Types that validation leaves as they were sent."""
 
 
 def _no_tool(bench: Bench, call: ToolCall) -> str:

@@ -19,7 +19,16 @@ from ..contexts import TurnContext, UsageContext
 from ..dispatch.batch import Batch
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..errors import LashError, PluginFault, ProtocolError
-from ..events import Event, InputAccepted, TurnEnded, TurnStarted, TurnStopped, UsageAdded
+from ..events import (
+    CheckpointPassed,
+    Event,
+    InputAccepted,
+    TurnEnded,
+    TurnPrepared,
+    TurnStarted,
+    TurnStopped,
+    UsageAdded,
+)
 from ..messages import Blob, Message
 from ..outcomes import Issue, StopReason
 from ..turn import Phase, Turn, advance
@@ -149,8 +158,22 @@ class Drive:
                 await self._tell_faults()
             if not effects:
                 break
-            event = await self._answer(seam.perform, effects[0])
+            effect = effects[0]
+            event = self._idle(effect) or await self._answer(seam.perform, effect)
         await self._announce()
+
+    def _idle(self, effect: Effect) -> Event | None:
+        """Return the answer to an effect in which nobody takes part, if it is one."""
+        live, plans = self._live, self._live.plans
+        assert self._task is not None  # noqa: S101 - it runs
+        if self._stop is not None or self._task.cancelling() > self._before:
+            return None
+        if isinstance(effect, PassCheckpoint):
+            if plans.at_checkpoint is None and not live.injections:
+                return CheckpointPassed(key=effect.key)
+        elif isinstance(effect, Prepare) and not live.prepares:
+            return TurnPrepared(key=effect.key)
+        return None
 
     async def _answer(self, perform: Callable[[Effect, Any], Any], effect: Effect) -> Event:
         """Return the event that answers *effect*, or that the turn is to stop."""

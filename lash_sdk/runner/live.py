@@ -44,6 +44,9 @@ MODEL_HOOKS: Final = (
 )
 """Hooks that need a context for each model call."""
 
+PREPARE_HOOKS: Final = ("before_turn", "provide_availability", "provide_tools")
+"""Hooks that are called when a model call is prepared."""
+
 
 @dataclass(slots=True, eq=False)
 class Live:
@@ -62,6 +65,7 @@ class Live:
         injections: Messages that wait for the next checkpoint.
         pending: Ledger rows that aren't committed yet.
         hooks_models: Whether any plugin takes part in model calls.
+        prepares: Whether any takes part in preparing one.
         watch: Shows an event to whoever watches; None while nobody does.
     """
 
@@ -91,6 +95,7 @@ class Live:
     watch: Callable[[SessionEvent], None] | None = None
     plans: Plans = field(init=False)
     hooks_models: bool = field(init=False)
+    prepares: bool = field(init=False)
     make: Callable[[ToolContext], Awaitable[ToolOutcome]] = calls.attempt
     listeners: list[Callable[[SessionEvent], None]] = field(default_factory=list)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
@@ -103,6 +108,7 @@ class Live:
         if self.plans.around_tool is not None:
             self.make = self.plans.around_tool(calls.attempt)
         self.hooks_models = any(getattr(self.plans, name) is not None for name in MODEL_HOOKS)
+        self.prepares = any(getattr(self.plans, name) is not None for name in PREPARE_HOOKS)
         self.rewatch()
 
     @property

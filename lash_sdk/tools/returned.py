@@ -21,8 +21,8 @@ def as_json(value: object) -> Json:
     Raises:
         InvalidInput: It can't be said in JSON; the message names its type.
     """
-    if value is None or type(value) in (str, bool):
-        return value  # type: ignore[return-value]
+    if value is None or type(value) in (str, bool, int):
+        return check(value)
     if isinstance(value, _PARTS):
         return value.to_json()
     if isinstance(value, (list, tuple)) and any(isinstance(item, _PARTS) for item in value):

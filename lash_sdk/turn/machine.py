@@ -79,20 +79,8 @@ def advance(
 
 def waits_for(turn: Turn) -> tuple[Effect, ...]:
     """Return the effect that *turn* waits for: the same again after a restore."""
-    match turn.phase:
-        case Phase.PREPARING:
-            return (Prepare(key=turn.key, first=turn.step == 1),)
-        case Phase.ASKING:
-            return (AskModel(key=turn.key, messages=turn.messages, iteration=turn.iteration),)
-        case Phase.CALLING:
-            return (CallTools(key=turn.key, calls=turn.messages[-1].calls),)
-        case Phase.CHECKING:
-            checkpoint = turn.checkpoint or "after_work"
-            return (PassCheckpoint(key=turn.key, checkpoint=checkpoint),)
-        case Phase.SETTLING:
-            return (WriteCommit(key=turn.key),)
-        case _:
-            return ()
+    want = WANTS.get(turn.phase)
+    return () if want is None else (want(turn),)
 
 
 # --- what each event does ------------------------------------------------------
@@ -355,3 +343,16 @@ TABLE: Final[Mapping[Phase, Mapping[type[Event], tuple[Take, tuple[Phase, ...]]]
     },
     Phase.DONE: {TurnStopped: (_ignore, (Phase.DONE,))},
 }
+
+WANTS: Final[Mapping[Phase, Callable[[Turn], Effect]]] = {
+    Phase.PREPARING: lambda turn: Prepare(key=turn.key, first=turn.step == 1),
+    Phase.ASKING: lambda turn: AskModel(
+        key=turn.key, messages=turn.messages, iteration=turn.iteration
+    ),
+    Phase.CALLING: lambda turn: CallTools(key=turn.key, calls=turn.messages[-1].calls),
+    Phase.CHECKING: lambda turn: PassCheckpoint(
+        key=turn.key, checkpoint=turn.checkpoint or "after_work"
+    ),
+    Phase.SETTLING: lambda turn: WriteCommit(key=turn.key),
+}
+"""What a turn wants in each phase; in the others it waits for nothing."""
