@@ -38,6 +38,8 @@ def shown_failure(call: ToolCall, text: str) -> ToolResult:
 def _shown(value: Json) -> Shown:
     if isinstance(value, str):
         return (Text(text=value),)
+    if type(value) is int:
+        return (Text(text=str(value)),)
     if isinstance(value, (list, tuple)) and any(map(_is_part, value)):
         return tuple([piece for item in value for piece in _shown(item)])
     if _is_part(value):

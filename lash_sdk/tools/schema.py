@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -9,7 +10,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..errors import InvalidInput
-from ..json import JsonObject, check
+from ..json import DIGITS, INNER, JsonObject, check
 from .definition import Arguments, Tool, ToolDefinition
 
 if TYPE_CHECKING:
@@ -85,15 +86,27 @@ def compile_arguments(
     extra: Literal["forbid"] | None = None if _takes_more(schema) else "forbid"
 
     def validate(text: str) -> Arguments:
-        parse_arguments(text)
+        if _is_odd(text):
+            parse_arguments(text)
         try:
             arguments: Arguments = parse(text or "{}", strict=True, extra=extra)
         except ValidationError as error:
+            parse_arguments(text)  # says so if it isn't JSON at all
             problems = "; ".join([_problem(p) for p in error.errors(include_url=False)])
             raise InvalidInput(problems) from None
         return arguments
 
     return validate, _trim(schema)
+
+
+_NO_NUMBER: Final = re.compile(r"[0-9][eE]|NaN|Infinity")
+"""What may stand for a number that isn't one, or is too large to be one."""
+
+
+def _is_odd(text: str) -> bool:
+    """Return whether *text* may hold what pydantic takes and we can't store."""
+    nested = text.count("[") + text.count("{") > INNER
+    return nested or len(text) > DIGITS or _NO_NUMBER.search(text) is not None
 
 
 def _shape(name: str, fields: Mapping[str, Field], about: Mapping[str, str]) -> Any:
