@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 from weakref import WeakValueDictionary
@@ -19,7 +20,7 @@ from .plugins.ranges import SDK_VERSION
 from .plugins.registered import Registered
 from .plugins.registry import Registry
 from .plugins.supply import Supplies
-from .policy import Durability, Limits, OnBusy, OnInterrupted, Policy
+from .policy import Durability, Limits, OnBusy, OnInterrupted, Policy, Retry
 from .ports import Model, SessionSummary, Store
 from .prompt import PromptPart
 from .runner.live import Live
@@ -49,6 +50,7 @@ class Lash:
         durability: Durability = "effect",
         instructions: str | Sequence[PromptPart] = "",
         limits: Limits | None = None,
+        retry: Retry | None = None,
         on_busy: OnBusy = "reject",
         on_interrupted: OnInterrupted = "refuse",
         config: Mapping[str, Any] | None = None,
@@ -65,6 +67,7 @@ class Lash:
             durability: "effect" or "turn".
             instructions: The application's part of the prompt.
             limits: How far a turn may go.
+            retry: How often a model is asked again after a failure that may pass.
             on_busy: What a second turn on a busy session meets.
             on_interrupted: What a turn on an interrupted session meets.
             config: A section per plugin, and "plugins" for all.
@@ -84,7 +87,7 @@ class Lash:
         self._config = dict(config or {})
         text = instructions if isinstance(instructions, str) else ""
         self._parts = () if isinstance(instructions, str) else tuple(instructions)
-        self._policy = Policy(instructions=text, limits=limits or Limits())
+        self._policy = Policy(instructions=text, limits=limits or Limits(), retry=retry or Retry())
         self._lanes: dict[str, Lane] = {}
         self._doors: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._models: dict[str, Model] = {}
@@ -170,11 +173,12 @@ class Lash:
                 f"session id {id!r}: expected 1 to {ID_LIMIT} bytes of UTF-8, no NUL"
             )
         return Opening(
-            self,
-            id,
+            open=self._open_session,
+            id=id,
             model=model,
+            instructions=instructions,
+            limits=limits,
             tools=None if tools is None else [as_tool(each) for each in tools],
-            policy=_Wanted(instructions=instructions, limits=limits),
         )
 
     async def sessions(
@@ -260,8 +264,8 @@ class Lash:
         own = None if isinstance(wanted, str) else wanted
         policy = self._policy.with_overrides(
             model=wanted if isinstance(wanted, str) else wanted.name,
-            instructions=opening.policy.instructions,
-            limits=opening.policy.limits,
+            instructions=opening.instructions,
+            limits=opening.limits,
         )
         live = self._live(opening.id, opening.tools, own, policy)
         await open_live(live, keep=opening.kept)
@@ -323,45 +327,26 @@ class Lash:
             await self._shared
 
 
-class _Wanted:
-    """What a caller wants of a session's policy; None means the app's."""
-
-    __slots__ = ("instructions", "limits")
-
-    def __init__(self, instructions: str | None, limits: Limits | None) -> None:
-        self.instructions = instructions
-        self.limits = limits
-
-
+@dataclass(slots=True, kw_only=True, eq=False)
 class Opening:
-    """A session on its way: await it, or enter it."""
+    """
+    A session on its way: await it, or enter it.
 
-    __slots__ = ("_app", "_session", "id", "model", "policy", "tools")
+    What isn't None stands in place of the app's and of what was configured.
+    """
 
-    def __init__(
-        self,
-        app: Lash,
-        id: str,
-        *,
-        model: str | Model | None,
-        tools: Sequence[Tool] | None,
-        policy: _Wanted,
-    ) -> None:
-        self._app = app
-        self._session: Session | None = None
-        self.id = id
-        self.model = model
-        self.tools = tools
-        self.policy = policy
+    open: Callable[[Opening], Coroutine[Any, Any, Session]]
+    id: str
+    model: str | Model | None
+    instructions: str | None
+    limits: Limits | None
+    tools: Sequence[Tool] | None
+    session: Session | None = None
 
     @property
     def kept(self) -> frozenset[str]:
         """The parts of the policy that the caller chose."""
-        wanted = {
-            "model": self.model,
-            "instructions": self.policy.instructions,
-            "limits": self.policy.limits,
-        }
+        wanted = {"model": self.model, "instructions": self.instructions, "limits": self.limits}
         return frozenset(name for name, value in wanted.items() if value is not None)
 
     @property
@@ -370,11 +355,11 @@ class Opening:
         return bool(self.kept) or self.tools is not None
 
     def __await__(self) -> Generator[Any, None, Session]:
-        return self._app._open_session(self).__await__()
+        return self.open(self).__await__()
 
     async def __aenter__(self) -> Session:
-        self._session = await self
-        return self._session
+        self.session = await self
+        return self.session
 
     async def __aexit__(
         self,
@@ -382,8 +367,8 @@ class Opening:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self.session is not None:
+            await self.session.close()
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -27,9 +27,9 @@ from lash_sdk.errors import (
 from lash_sdk.hooks import Action, Directive
 from lash_sdk.memory import MemoryStore
 from lash_sdk.outcomes import Failure, Success
-from lash_sdk.policy import Durability
+from lash_sdk.policy import Durability, Retry
 from lash_sdk.ports import Model, ModelFactory, StoreFactory
-from lash_sdk.testing import ScriptedModel, call, reply
+from lash_sdk.testing import ScriptedModel, call, failure, reply
 
 
 class Log(list[str]):
@@ -598,3 +598,17 @@ async def test_a_tool_call_and_an_action_need_no_turn_of_each_other() -> None:
         await session.act("double", n=2)
 
         assert (0, ()) == (session.revision, session.messages)
+
+
+async def test_an_application_says_how_often_a_model_is_asked_again() -> None:
+    """
+    A batch job waits longer than somebody who looks at a screen.
+    """
+    model = ScriptedModel(
+        [failure("later", retryable=True), failure("later", retryable=True), "hi"]
+    )
+    retry = Retry(attempts=3, first=0.001)
+    async with Lash(model=model, retry=retry, autoload=False) as lash:
+        turn = await (await lash.session("s")).run("Hello?")
+
+    assert ("hi", 3) == (turn.text, model.calls)
