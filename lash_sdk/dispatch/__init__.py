@@ -1,6 +1,8 @@
 """
-Tool calls: which tools there are, one call, a batch of them, what the model sees.
+A live session and its tool calls.
 
-`toolbox` knows the tools, `call` makes one, `batch` makes many, `threads` runs
-sync functions, `projection` turns outcomes into what the model is shown.
+`live` is the session as runner and tools see it. `toolbox` knows the tools,
+`call` makes one call, `batch` makes many, `candidate` and `directives` apply what
+hooks ask for, `threads` runs sync functions, `projection` turns outcomes into what
+the model is shown.
 """

@@ -8,133 +8,113 @@ records stand in the order the model asked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
-from ..events import SessionEvent, ToolEnded, ToolsFinished, ToolStarted
-from ..hooks.specs import Projector
-from ..journal import Seam
+from ..errors import LashError
+from ..events import ToolEnded, ToolsFinished, ToolStarted
 from ..messages import Message, Text, ToolCall, ToolResult
 from ..outcomes import Cancelled, Failure, Issue, ToolRecord
 from ..policy import GRACE
-from .call import Bench, Made, make_call
+from .call import Made, make_call, record_of
+from .directives import welcome
+from .live import Live
 from .projection import status
 
 
-class Desk(Bench, Protocol):
-    """What a batch needs of the session it's made in."""
-
-    @property
-    def seam(self) -> Seam:
-        """Where its journal stands."""
-        ...
-
-    @property
-    def projector(self) -> Projector:
-        """What turns outcomes into what the model is shown."""
-        ...
-
-    @property
-    def watch(self) -> Callable[[SessionEvent], None] | None:
-        """Shows an event to whoever watches, if anybody does."""
-        ...
-
-
+@dataclass(slots=True)
 class Batch:
     """
     The calls of one effect.
 
     Attributes:
+        key: The effect's.
         made: What came of them beside their records.
     """
 
-    __slots__ = ("_calls", "_desk", "_key", "_turn", "made")
-
-    def __init__(self, desk: Desk, turn: str, key: str, calls: tuple[ToolCall, ...]) -> None:
-        self._desk = desk
-        self._turn = turn
-        self._key = key
-        self._calls = calls
-        self.made = Made()
+    live: Live
+    turn: str
+    key: str
+    calls: tuple[ToolCall, ...]
+    made: Made = field(default_factory=Made)
 
     async def run(self) -> ToolsFinished:
         """Return every call's record and result; being cancelled closes them."""
-        toolbox, serial = self._desk.toolbox, set[int]()
-        if len(self._calls) > 1:
-            for at, call in enumerate(self._calls):
-                tool = toolbox.get(call.name)
-                if tool is not None and tool.definition.serial:
-                    serial.add(at)
         # Each call has a task of its own: one that ignores being cancelled can then
         # be left behind, and one that cancels itself cancels nobody else.
         tasks: dict[int, asyncio.Task[ToolRecord]] = {}
         try:
-            for at in range(len(self._calls)):
-                if at not in serial:
-                    tasks[at] = asyncio.create_task(self._one(at))
-            if tasks:
-                await asyncio.wait(tasks.values())
-            for at in sorted(serial):
-                tasks[at] = asyncio.create_task(self._one(at))
-                await asyncio.wait((tasks[at],))
+            for together in self._order():
+                begun = {at: asyncio.create_task(self._one(at)) for at in together}
+                tasks |= begun
+                await asyncio.wait(begun.values())
         except asyncio.CancelledError:
             await _give_up(tasks.values())
-        return self._answer([_record(tasks.get(at)) for at in range(len(self._calls))])
-
-    async def _one(self, at: int) -> ToolRecord:
-        """Return the record of one call; a defect in its making is its outcome."""
-        desk, call = self._desk, self._calls[at]
-        key = f"{self._key}/{at}"
-        if desk.watch is not None:
-            desk.watch(
-                ToolStarted(turn=self._turn, call=call.id, name=call.name, arguments=call.arguments)
-            )
-        try:
-            record = await desk.seam.call(
-                key, lambda: make_call(desk, self._turn, key, call, self.made)
-            )
-        except (Exception, SystemExit) as error:
-            failure = Failure(
-                reason="internal",
-                code="tool_crashed",
-                message=f"{type(error).__name__}: {error}",
-                source="runtime",
-            )
-            record = _close(call, failure)
-        if desk.watch is not None:
-            desk.watch(ToolEnded(turn=self._turn, record=record))
-        return record
-
-    def _answer(self, records: list[ToolRecord | None]) -> ToolsFinished:
-        closed = tuple(
-            [
-                record or _close(call, Cancelled())
-                for call, record in zip(self._calls, records, strict=True)
-            ]
-        )
-        results = [
-            self._project(call, record) for call, record in zip(self._calls, closed, strict=True)
-        ]
+        records = [_record(call, tasks.get(at)) for at, call in enumerate(self.calls)]
+        results = tuple([self._project(record) for record in records])
+        self._keep()
         return ToolsFinished(
-            key=self._key,
-            results=Message(role="tool", parts=tuple(results)),
-            records=closed,
+            key=self.key,
+            results=Message(role="tool", parts=results),
+            records=tuple(records),
             issues=tuple(self.made.issues),
             abort=self.made.abort,
         )
 
-    def _project(self, call: ToolCall, record: ToolRecord) -> ToolResult:
-        """Return what the model is shown; a failing projector shows its error."""
+    def _order(self) -> list[list[int]]:
+        """Return which calls are made together, by position, one group after the other."""
+        parallel: list[int] = []
+        serial: list[list[int]] = []
+        for at, call in enumerate(self.calls):
+            tool = self.live.toolbox.get(call.name)
+            if tool is not None and tool.definition.serial:
+                serial.append([at])
+            else:
+                parallel.append(at)
+        return [parallel, *serial] if parallel else serial
+
+    async def _one(self, at: int) -> ToolRecord:
+        """Return the record of one call; a defect in its making is its outcome."""
+        live, turn, call, key = self.live, self.turn, self.calls[at], f"{self.key}/{at}"
+        if live.watch is not None:
+            arguments = call.arguments
+            live.watch(ToolStarted(turn=turn, call=call.id, name=call.name, arguments=arguments))
         try:
-            parts = tuple(self._desk.projector(call.name, record.outcome))
+            record = await live.seam.call(key, lambda: make_call(live, turn, key, call, self.made))
+        except (Exception, SystemExit) as error:
+            text = f"{type(error).__name__}: {error}"
+            failure = Failure(
+                reason="internal", code="tool_crashed", message=text, source="runtime"
+            )
+            record = record_of(call, failure)
+        if live.watch is not None:
+            live.watch(ToolEnded(turn=turn, record=record))
+        return record
+
+    def _project(self, record: ToolRecord) -> ToolResult:
+        """Return what the model is shown; a failing projector shows its error."""
+        name, outcome = record.name, record.outcome
+        try:
+            parts = tuple(self.live.projector(name, outcome))
         except Exception as error:
             text = f"[failed: projector] {type(error).__name__}: {error}"
             parts = (Text(text=text),)
             self.made.issues.append(Issue(kind="plugin", code="tool_projector", message=text))
-        return ToolResult(call=call.id, name=call.name, status=status(record.outcome), parts=parts)
+        return ToolResult(call=record.call, name=name, status=status(outcome), parts=parts)
+
+    def _keep(self) -> None:
+        """Keep blobs for the commit, and messages for the next checkpoint."""
+        for blob in self.made.blobs:
+            self.live.blobs[blob.sha256] = blob
+        for plugin, messages in self.made.queued:
+            try:
+                self.live.injections += welcome(plugin, messages)
+            except LashError as error:
+                text = f"plugin {plugin!r} in after_tool: {error}"
+                self.made.issues.append(Issue(kind="plugin", code="plugin_messages", message=text))
 
 
-async def _give_up(tasks: Iterable[asyncio.Task[ToolRecord]]) -> None:
+async def _give_up(tasks: Collection[asyncio.Task[ToolRecord]]) -> None:
     """Cancel what runs and wait for it, though not for ever."""
     loop = asyncio.get_running_loop()
     until = loop.time() + GRACE
@@ -146,16 +126,12 @@ async def _give_up(tasks: Iterable[asyncio.Task[ToolRecord]]) -> None:
             _done, running = await asyncio.wait(running, timeout=left)
         except asyncio.CancelledError:
             continue  # once is enough; whoever did it is told after the commit
-    for task in running:
-        task.add_done_callback(_record)  # so that nobody is told of its exception
+    for task in running:  # so that nobody is told of its exception
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
-def _record(task: asyncio.Task[ToolRecord] | None) -> ToolRecord | None:
-    """Return what a call came to; None if it never began or has no end."""
+def _record(call: ToolCall, task: asyncio.Task[ToolRecord] | None) -> ToolRecord:
+    """Return what a call came to: it's cancelled if it never began or has no end."""
     if task is None or not task.done() or task.cancelled() or task.exception():
-        return None
+        return record_of(call, Cancelled())
     return task.result()
-
-
-def _close(call: ToolCall, outcome: Failure | Cancelled) -> ToolRecord:
-    return ToolRecord(call=call.id, name=call.name, arguments=call.arguments, outcome=outcome)

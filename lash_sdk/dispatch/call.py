@@ -9,59 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from ..contexts import ALL_ROLES, Scope, ToolContext
+from ..contexts import ALL_ROLES, ToolContext
 from ..errors import InvalidInput, PluginFault, ToolDenied
 from ..hooks.answers import Abort, Allow, Ask, Decision, Deny
 from ..json import Json, encode
 from ..messages import Blob, Message, ToolCall
 from ..outcomes import Cancelled, Failure, FailureClass, Issue, Success, ToolOutcome, ToolRecord
-from ..plugins.registry import Plans
-from ..tools import Arguments, Tool, as_json, attachments, parse_arguments
+from ..tools import Tool, as_json, attachments, parse_arguments
 from . import candidate
+from .live import Live
 from .threads import in_thread
-from .toolbox import Toolbox
 
 
-class Bench(Protocol):
-    """What a call needs of the session it's made in."""
-
-    @property
-    def scope(self) -> Scope:
-        """The session as contexts see it."""
-        ...
-
-    @property
-    def plans(self) -> Plans:
-        """The hooks of its plugins."""
-        ...
-
-    @property
-    def toolbox(self) -> Toolbox:
-        """Its tools."""
-        ...
-
-    @property
-    def make(self) -> Callable[[ToolContext], Awaitable[ToolOutcome]]:
-        """One attempt, with every `around_tool` around it."""
-        ...
-
-    def progress(self, ctx: ToolContext, text: str) -> None:
-        """Show how far a call is."""
-        ...
-
-    def trace(self, plugin: str, name: str, body: Json) -> None:
-        """Write a plugin's trace record."""
-        ...
-
-    async def read_blob(self, blob: Blob) -> bytes:
-        """Return a blob's bytes."""
-        ...
-
-
+@dataclass(slots=True)
 class Made:
     """
     What came of one call, beside its record.
@@ -73,13 +37,10 @@ class Made:
         issues: What went wrong in plugins around it.
     """
 
-    __slots__ = ("abort", "blobs", "issues", "queued")
-
-    def __init__(self) -> None:
-        self.queued: list[tuple[str, tuple[Message, ...]]] = []
-        self.abort: Issue | None = None
-        self.blobs: list[Blob] = []
-        self.issues: list[Issue] = []
+    queued: list[tuple[str, tuple[Message, ...]]] = field(default_factory=list)
+    abort: Issue | None = None
+    blobs: list[Blob] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
 
 
 def idempotency_key(key: str, name: str) -> str:
@@ -87,122 +48,126 @@ def idempotency_key(key: str, name: str) -> str:
     return hashlib.sha256(f"lash-tool:{key}:{name}".encode()).hexdigest()
 
 
-async def make_call(bench: Bench, turn: str, key: str, call: ToolCall, made: Made) -> ToolRecord:
+async def make_call(live: Live, turn: str, key: str, call: ToolCall, made: Made) -> ToolRecord:
     """Return the record of *call*, whose effect key is *key*."""
-    tool = bench.toolbox.get(call.name)
+    tool = live.toolbox.get(call.name)
     if tool is None:
-        failure = _failure("unavailable", "tool_unavailable", _no_tool(bench, call))
-        return _record(call, call.arguments, failure)
+        names = ", ".join(sorted(live.toolbox.names)) or "none"
+        text = f"there is no tool {call.name!r}; tools: {names}"
+        return record_of(call, _failure("unavailable", "tool_unavailable", text))
     ctx = ToolContext(
-        bench.scope,
+        live,
         turn,
         call=call,
         tool=tool,
         idempotency_key=idempotency_key(key, call.name),
-        tell=bench.progress,
+        tell=live.progress,
         roles=ALL_ROLES,
-        read_blob=bench.read_blob,
+        read_blob=live.read_blob,
     )
     text = call.arguments
-    if bench.plans.before_tool is not None:
-        prepared = await _before(bench, ctx, made)
+    if live.plans.before_tool is not None:
+        prepared = await _before(live, ctx, made)
         if prepared.arguments is not None:
             text = encode(prepared.arguments).decode("ascii")
         if prepared.outcome is not None:
-            arguments: Json = call.arguments if ctx.arguments is None else ctx.arguments
-            return _record(call, arguments, prepared.outcome, decided=prepared.by)
+            return record_of(call, prepared.outcome, ctx.arguments, decided=prepared.by)
     try:
         ctx.arguments = tool.validate(text)
-        shown = _as_sent(ctx.arguments, text)
+        # as they're if they're plain, else as sent
+        plain = PLAIN.issuperset(map(type, ctx.arguments.values()))
+        shown: Json = dict(ctx.arguments) if plain else parse_arguments(text)
     except InvalidInput as error:
-        return _record(call, text, _failure("invalid_request", "invalid_tool_args", str(error)))
-    decided, refusal = await _decide(bench, ctx, made)
+        return record_of(call, _failure("invalid_request", "invalid_tool_args", str(error)), text)
+    decided, refusal = await _decide(live, ctx, made)
     if refusal is not None:
-        return _record(call, shown, refusal, decided=decided)
-    return await _run(bench, ctx, made, shown, decided)
+        return record_of(call, refusal, shown, decided=decided)
+    return await _run(live, ctx, made, shown, decided)
 
 
 async def _run(
-    bench: Bench, ctx: ToolContext, made: Made, shown: Json, decided: str | None
+    live: Live, ctx: ToolContext, made: Made, shown: Json, decided: str | None
 ) -> ToolRecord:
     """Make the call that was allowed, and let hooks look at its outcome."""
     started = perf_counter()
+    outcome: ToolOutcome
     try:
-        outcome = await _attempts(bench, ctx, made)
+        outcome = await _attempts(live, ctx, made)
         made.blobs += ctx.attached
     except asyncio.CancelledError:
         ctx.cancelled = True
-        outcome = Cancelled(message=_gave_up(ctx.tool))
-        seconds = perf_counter() - started
-        return _record(ctx.call, shown, outcome, seconds=seconds, decided=decided)
+        tool = ctx.tool
+        runs_on = tool is not None and not tool.awaits and not tool.definition.inline
+        outcome = Cancelled(message="cancelled, may still run" if runs_on else "cancelled")
     seconds = perf_counter() - started
-    ctx.outcome = outcome
-    if bench.plans.after_tool is not None:
-        try:
-            found = await candidate.after(bench.plans.after_tool, ctx, bench.trace)
-            made.queued += found.queued
-            outcome = found.outcome or outcome
-        except PluginFault as fault:
-            outcome = _fault(made, fault, "after_tool_call_failed")
-    return _record(ctx.call, shown, outcome, seconds=seconds, decided=decided)
+    if not ctx.cancelled:
+        ctx.outcome = outcome
+        if live.plans.after_tool is not None:
+            outcome = await _after(live, ctx, made) or outcome
+    return record_of(ctx.call, outcome, shown, seconds=seconds, decided=decided)
 
 
-async def _before(bench: Bench, ctx: ToolContext, made: Made) -> candidate.Candidate:
+async def _before(live: Live, ctx: ToolContext, made: Made) -> candidate.Candidate:
     try:
         ctx.arguments = parse_arguments(ctx.call.arguments)
     except InvalidInput:
         ctx.arguments = None  # validation says what's wrong, after the hooks
     try:
-        return await candidate.before(bench.plans.before_tool, ctx, bench.trace)
+        return await candidate.before(live.plans.before_tool, ctx)
     except PluginFault as fault:
         failed = candidate.Candidate()
         failed.offer(_fault(made, fault, "before_tool_call_failed"), fault.plugin, strength=3)
         return failed
 
 
-async def _decide(bench: Bench, ctx: ToolContext, made: Made) -> tuple[str | None, Failure | None]:
+async def _after(live: Live, ctx: ToolContext, made: Made) -> ToolOutcome | None:
+    try:
+        found = await candidate.after(live.plans.after_tool, ctx)
+    except PluginFault as fault:
+        return _fault(made, fault, "after_tool_call_failed")
+    made.queued += found.queued
+    return found.outcome
+
+
+async def _decide(live: Live, ctx: ToolContext, made: Made) -> tuple[str | None, Failure | None]:
     """Return who decided, and what stands in the way if it's not allowed."""
-    if bench.plans.decide_tool is None:
+    if live.plans.decide_tool is None:
         return None, None
-    answer = await bench.plans.decide_tool(ctx)
-    if answer is None:
-        return None, None
+    answer = await live.plans.decide_tool(ctx)
+    if answer is not None and isinstance(answer[1], Ask):
+        answer = await _approve(live, ctx, *answer)
+    if answer is None or isinstance(answer[1], Allow):
+        return answer and answer[0].name, None
     plugin, decision = answer
-    if isinstance(decision, Ask):
-        plugin, decision = await _approve(bench, ctx, plugin, decision)
-    by: str = plugin.name
-    if isinstance(decision, Allow):
-        return by, None
-    why = decision.reason if isinstance(decision, (Deny, Abort)) else "denied"
-    code = decision.code if isinstance(decision, Abort) else "tool_denied"
+    code, why = "tool_denied", decision.reason
     if isinstance(decision, Abort):
+        code = decision.code
         made.abort = Issue(kind="plugin", code=code, message=why)
-    return by, _failure("permission_denied", code, why, source="policy")
+    return plugin.name, _failure("permission_denied", code, why, source="policy")
 
 
-async def _approve(
-    bench: Bench, ctx: ToolContext, asker: Any, question: Ask
-) -> tuple[Any, Decision]:
+async def _approve(live: Live, ctx: ToolContext, asker: Any, question: Ask) -> tuple[Any, Decision]:
     """Return who answered for a call that needs approval; nobody is a no."""
-    if bench.plans.decide_approval is not None:
-        answer = await bench.plans.decide_approval(ctx)
+    if live.plans.decide_approval is not None:
+        answer = await live.plans.decide_approval(ctx)
         if answer is not None and not isinstance(answer[1], Ask):
             return answer[0], answer[1]
     why = question.question or "approval is needed"
     return asker, Deny(reason=f"nobody approved: {why}")
 
 
-async def _attempts(bench: Bench, ctx: ToolContext, made: Made) -> ToolOutcome:
+async def _attempts(live: Live, ctx: ToolContext, made: Made) -> ToolOutcome:
     """Return the outcome of the last attempt that the tool's policy allows."""
     assert ctx.tool is not None  # noqa: S101 - for the type checker
-    retry = ctx.tool.definition.retry
+    retry, around = ctx.tool.definition.retry, live.plans.around_tool
+    make = attempt if around is None else around(attempt)
     while True:
         try:
-            outcome = await bench.make(ctx)
+            outcome = await make(ctx)
         except PluginFault as fault:
             return _fault(made, fault, "around_tool_failed")
         if not isinstance(outcome, (Success, Failure, Cancelled)):
-            odd = f"a plugin's around_tool returned {outcome!r}, which is no outcome"  # type: ignore[unreachable]
+            odd = f"a plugin's around_tool returned {outcome!r}, which is no outcome"
             return _failure("internal", "around_tool_failed", odd, source="plugin")
         if not isinstance(outcome, Failure) or outcome.retry != "safe":
             return outcome
@@ -254,25 +219,8 @@ async def _invoke(tool: Tool, ctx: ToolContext) -> Any:
     return await in_thread(tool.run, arguments)
 
 
-def _gave_up(tool: Tool | None) -> str:
-    runs_on = tool is not None and not tool.awaits and not tool.definition.inline
-    return "cancelled, may still run" if runs_on else "cancelled"
-
-
-def _as_sent(arguments: Arguments, text: str) -> Json:
-    """Return validated *arguments* as JSON: themselves if they're plain, else as sent."""
-    if PLAIN.issuperset(map(type, arguments.values())):
-        return dict(arguments)
-    return parse_arguments(text)
-
-
 PLAIN: Final = frozenset((str, int, bool, type(None)))
 """Types that validation leaves as they were sent."""
-
-
-def _no_tool(bench: Bench, call: ToolCall) -> str:
-    names = ", ".join(sorted(bench.toolbox.names)) or "none"
-    return f"there is no tool {call.name!r}; tools: {names}"
 
 
 def _failure(
@@ -289,18 +237,19 @@ def _fault(made: Made, fault: PluginFault, code: str) -> Failure:
     return _failure("internal", code, str(fault), source="plugin")
 
 
-def _record(
+def record_of(
     call: ToolCall,
-    arguments: Json,
     outcome: ToolOutcome,
+    arguments: Json = None,
     *,
     seconds: float = 0.0,
     decided: str | None = None,
 ) -> ToolRecord:
+    """Return the record of *call*, with its arguments as sent if there are no others."""
     return ToolRecord(
         call=call.id,
         name=call.name,
-        arguments=arguments,
+        arguments=call.arguments if arguments is None else arguments,
         outcome=outcome,
         seconds=round(seconds, 6),
         decided=decided,

@@ -8,26 +8,17 @@ saw the old ones, once; a second replacement is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..contexts import ToolContext
-from ..errors import InvalidInput, PluginFault
-from ..hooks.answers import (
-    AbortTurn,
-    CreateSession,
-    EmitEvents,
-    EmitTrace,
-    EnqueueMessages,
-    ReplaceToolArgs,
-    ShortCircuitTool,
-)
+from ..errors import InvalidInput
+from ..hooks.answers import AbortTurn, EnqueueMessages, ReplaceToolArgs, ShortCircuitTool
 from ..json import Json, check
 from ..messages import Message
 from ..outcomes import Cancelled, Failure, Success, ToolOutcome
 from ..plugins.plans import DirectivesPlan
 from ..plugins.registered import Registered
+from .directives import follow, noted
 
 
 @dataclass(slots=True)
@@ -54,9 +45,7 @@ class Candidate:
             self.outcome, self.by, self.strength = outcome, by, strength
 
 
-async def before(
-    plan: DirectivesPlan, ctx: ToolContext, trace: Callable[[str, str, Any], None]
-) -> Candidate:
+async def before(plan: DirectivesPlan, ctx: ToolContext) -> Candidate:
     """
     Return what the plugins make of the call before it's made.
 
@@ -65,19 +54,13 @@ async def before(
     """
     candidate = Candidate()
     for at in range(len(plan)):
-        if await _take(plan, ctx, at, candidate, trace):
+        if await _take(plan, ctx, at, candidate):
             for earlier in range(at):
-                await _take(plan, ctx, earlier, candidate, trace)
+                await _take(plan, ctx, earlier, candidate)
     return candidate
 
 
-async def _take(
-    plan: DirectivesPlan,
-    ctx: ToolContext,
-    at: int,
-    candidate: Candidate,
-    trace: Callable[[str, str, Any], None],
-) -> bool:
+async def _take(plan: DirectivesPlan, ctx: ToolContext, at: int, candidate: Candidate) -> bool:
     """Apply one hook's directives; return whether it replaced the arguments."""
     replaced = False
     for plugin, directive in await plan.ask(ctx, at):
@@ -86,9 +69,9 @@ async def _take(
                 _replace(directive, ctx, candidate)
                 replaced = True
             else:
-                await _common(plugin, directive, ctx, candidate, trace)
+                await _common(plugin, directive, ctx, candidate)
         except Exception as error:
-            raise _blame(plugin, "before_tool", ctx, error) from error
+            raise noted(ctx.scope, plugin, "before_tool", error) from error
     return replaced
 
 
@@ -101,9 +84,7 @@ def _replace(directive: ReplaceToolArgs, ctx: ToolContext, candidate: Candidate)
     candidate.arguments = ctx.arguments = dict(directive.arguments)
 
 
-async def after(
-    plan: DirectivesPlan, ctx: ToolContext, trace: Callable[[str, str, Any], None]
-) -> Candidate:
+async def after(plan: DirectivesPlan, ctx: ToolContext) -> Candidate:
     """
     Return what the plugins make of the outcome; `ctx.outcome` has it.
 
@@ -117,18 +98,14 @@ async def after(
                 messages = tuple([message.check() for message in directive.messages])
                 candidate.queued.append((plugin.name, messages))
             else:
-                await _common(plugin, directive, ctx, candidate, trace)
+                await _common(plugin, directive, ctx, candidate)
         except Exception as error:
-            raise _blame(plugin, "after_tool", ctx, error) from error
+            raise noted(ctx.scope, plugin, "after_tool", error) from error
     return candidate
 
 
 async def _common(
-    plugin: Registered,
-    directive: object,
-    ctx: ToolContext,
-    candidate: Candidate,
-    trace: Callable[[str, str, Any], None],
+    plugin: Registered, directive: object, ctx: ToolContext, candidate: Candidate
 ) -> None:
     """
     Apply a directive that's legal on both sides.
@@ -138,10 +115,8 @@ async def _common(
         Unavailable: There's nobody to make a session.
     """
     match directive:
-        case AbortTurn():
-            failure = Failure(
-                reason="execution", code=directive.code, message=directive.message, source="plugin"
-            )
+        case AbortTurn(code=code, message=message):
+            failure = Failure(reason="execution", code=code, message=message, source="plugin")
             candidate.offer(failure, plugin.name, 3)
         case ShortCircuitTool(outcome=Success(value=value)):
             check(value, where="outcome")
@@ -150,19 +125,5 @@ async def _common(
             candidate.offer(directive.outcome, plugin.name, 2)
         case ShortCircuitTool():
             raise InvalidInput(f"expected an outcome, found {directive.outcome!r}")
-        case EmitEvents():
-            for name, body in directive.events:
-                ctx.scope.emit(plugin.name, name, body)
-        case EmitTrace():
-            trace(plugin.name, directive.name, directive.payload)
-        case CreateSession():
-            await ctx.role("lifecycle").create(directive.request)
         case _:
-            raise InvalidInput(f"{type(directive).__name__} isn't legal here")
-
-
-def _blame(plugin: Registered, hook: str, ctx: ToolContext, cause: Exception) -> PluginFault:
-    """Return a directive's fault, once it's noted for `on_fault`."""
-    fault = PluginFault(plugin.name, plugin.version, hook, cause=cause, session=ctx.session_id)
-    ctx.scope.faults.pending.append((fault, False))
-    return fault
+            await follow(ctx.scope, plugin, directive)

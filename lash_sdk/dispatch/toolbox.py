@@ -16,9 +16,9 @@ from ..contexts import SessionContext
 from ..errors import InvalidInput, PluginConflict, PluginFault
 from ..hooks.answers import Visibility
 from ..json import Json
-from ..plugins.registered import Registered
 from ..plugins.registry import Plans
 from ..tools import Tool, ToolDefinition
+from .directives import noted
 
 HOST: Final = "app"
 """The source of tools that the application handed over."""
@@ -110,7 +110,7 @@ class Toolbox:
             for plugin, provided in plans.provide_tools(ctx):
                 if not _are_tools(provided):
                     wrong = f"expected tools, as @tool makes them, found {provided!r}"
-                    raise _fault(ctx, plugin, "provide_tools", wrong)
+                    raise noted(ctx.scope, plugin, "provide_tools", TypeError(wrong))
                 for name, tool in _by_name(plugin.name, provided).items():
                     if name in tools:
                         raise PluginConflict(
@@ -170,7 +170,7 @@ class Toolbox:
             if not _are_words(overrides):
                 if not isinstance(overrides, PluginFault):
                     wrong = f"expected 'hidden' or 'shown' by name, found {overrides!r}"
-                    _fault(ctx, plugin, "provide_availability", wrong)
+                    noted(ctx.scope, plugin, "provide_availability", TypeError(wrong))
                 self._closed = True  # and what was hidden before stays so
                 words = {n: word for n, word in before.items() if word == "hidden"}
             for name, visibility in words.items():
@@ -201,15 +201,6 @@ def _are_tools(value: object) -> bool:
 
 def _are_words(value: object) -> bool:
     return isinstance(value, Mapping) and all(word in WORDS for word in value.values())
-
-
-def _fault(ctx: SessionContext, plugin: Registered, hook: str, wrong: str) -> PluginFault:
-    """Return a fault of what a plugin returned, once it's noted for `on_fault`."""
-    fault = PluginFault(
-        plugin.name, plugin.version, hook, cause=TypeError(wrong), session=ctx.session_id
-    )
-    ctx.scope.faults.pending.append((fault, False))
-    return fault
 
 
 def _by_name(source: str, tools: Iterable[Tool]) -> dict[str, Tool]:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from ..contexts import ModelContext
+from ..dispatch.live import Live
 from ..effects import AskModel
 from ..errors import ContextOverflow, InvalidInput, LashError, ModelError, PluginFault
 from ..events import (
@@ -27,7 +28,6 @@ from ..outcomes import Issue, StopReason
 from ..ports import Chunk, Emit, ModelAnswer, ModelRequest
 from ..turn import Turn
 from ..usage import NOTHING, Usage
-from .live import Live
 from .options import Options
 from .prepare import build_prompt
 

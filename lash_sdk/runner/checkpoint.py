@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from ..contexts import TurnContext
+from ..dispatch.directives import apply
+from ..dispatch.live import Live
 from ..effects import PassCheckpoint
 from ..errors import PluginFault
 from ..events import CheckpointAborted, CheckpointPassed, Event, MessagesAdded
 from ..messages import Message
 from ..outcomes import Issue
 from ..turn import Turn
-from .directives import apply
-from .live import Live
 
 ROLES: Final = frozenset(("lifecycle", "trace"))
 

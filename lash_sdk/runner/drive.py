@@ -17,8 +17,9 @@ from typing import Any, assert_never, cast
 from ..commits import Receipt
 from ..contexts import TurnContext, UsageContext
 from ..dispatch.batch import Batch
+from ..dispatch.live import Live
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
-from ..errors import LashError, PluginFault, ProtocolError
+from ..errors import PluginFault, ProtocolError
 from ..events import (
     CheckpointPassed,
     Event,
@@ -29,13 +30,11 @@ from ..events import (
     TurnStopped,
     UsageAdded,
 )
-from ..messages import Blob, Message
-from ..outcomes import Issue, StopReason
+from ..messages import Message
+from ..outcomes import StopReason
 from ..turn import Phase, Turn, advance
 from .ask import CONTEXT, Asking
 from .checkpoint import checkpoint
-from .directives import welcome
-from .live import Live
 from .options import Options
 from .prepare import prepare
 from .settle import Settling
@@ -49,13 +48,12 @@ class Drive:
         turn: As far as it is.
     """
 
-    __slots__ = ("_attached", "_before", "_live", "_options", "_own", "_stop", "_task", "turn")
+    __slots__ = ("_before", "_live", "_options", "_own", "_stop", "_task", "turn")
 
     def __init__(self, live: Live, turn: Turn, options: Options) -> None:
         self.turn = turn
         self._live = live
         self._options = options
-        self._attached: list[Blob] = []
         self._stop: TurnStopped | None = None
         self._task: asyncio.Task[Any] | None = None
         self._before = 0  # requests to cancel the task, before this turn
@@ -198,31 +196,15 @@ class Drive:
             case AskModel():
                 return await Asking(live, self.turn, self._options, effect).run()
             case CallTools():
-                return await self._call(effect)
+                return await Batch(live, self.turn.id, effect.key, effect.calls).run()
             case Prepare():
                 return await prepare(live, self.turn, effect)
             case PassCheckpoint():
                 return await checkpoint(live, self.turn, effect)
             case WriteCommit():
-                return await Settling(live, self.turn, effect, self._attached).run()
+                return await Settling(live, self.turn, effect).run()
             case _:
                 assert_never(effect)
-
-    async def _call(self, effect: CallTools) -> Event:
-        batch = Batch(self._live, self.turn.id, effect.key, effect.calls)
-        finished = await batch.run()
-        made = batch.made
-        for blob in made.blobs:
-            self._attached.append(blob)
-            self._live.blobs[blob.sha256] = blob.data or b""
-        for plugin, messages in made.queued:
-            try:
-                self._live.injections += welcome(plugin, messages)
-            except LashError as error:
-                text = f"plugin {plugin!r} in after_tool: {error}"
-                issue = Issue(kind="plugin", code="plugin_messages", message=text)
-                finished = replace(finished, issues=(*finished.issues, issue))
-        return finished
 
     async def _tell_faults(self) -> None:
         """Tell of plugin faults; being cancelled meanwhile stops the turn."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from ..contexts import PromptContext
+from ..dispatch.directives import apply
+from ..dispatch.live import Live
 from ..effects import Prepare
 from ..errors import PluginConflict, PluginFault
 from ..events import Event, TurnAborted, TurnPrepared, TurnStopped
@@ -12,8 +14,6 @@ from ..messages import Message
 from ..outcomes import Issue
 from ..prompt import PromptLayer, PromptPart
 from ..turn import Turn
-from .directives import apply
-from .live import Live
 
 BEFORE_TURN: Final = frozenset(("snapshot", "tool_state", "lifecycle", "trace"))
 PROMPT: Final = frozenset(("snapshot", "catalogue", "tasks", "direct"))

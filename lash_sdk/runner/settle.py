@@ -10,19 +10,19 @@ from typing import Final
 
 from ..commits import Commit, Component, PluginRow, Receipt
 from ..contexts import CommitContext
+from ..dispatch.directives import apply
+from ..dispatch.live import Live
 from ..effects import WriteCommit
 from ..errors import InvalidInput, PluginFault
 from ..events import CommitAccepted
 from ..graph import chain
 from ..json import Json, Value, check
-from ..messages import Blob, Message, blobs
+from ..messages import Message, blobs
 from ..outcomes import Ending, Stopped
 from ..plugins.state import save, states
 from ..policy import GRACE
 from ..ports import Store
 from ..turn import Turn
-from .directives import apply
-from .live import Live
 
 ROLES: Final = frozenset(("lifecycle", "trace"))
 PROTOCOL: Final = "protocol"
@@ -39,13 +39,12 @@ class ProtocolState(Value, title="protocol"):
 class Settling:
     """The commit of one turn; if it's cancelled meanwhile, completion wins."""
 
-    __slots__ = ("_attached", "_effect", "_live", "_turn")
+    __slots__ = ("_effect", "_live", "_turn")
 
-    def __init__(self, live: Live, turn: Turn, effect: WriteCommit, attached: list[Blob]) -> None:
+    def __init__(self, live: Live, turn: Turn, effect: WriteCommit) -> None:
         self._live = live
         self._turn = turn
         self._effect = effect
-        self._attached = attached
 
     async def run(self) -> CommitAccepted:
         """
@@ -94,7 +93,7 @@ class Settling:
                 )
             )
         found = {blob.sha256: blob for blob in blobs((*turn.messages, *messages))}
-        found |= {blob.sha256: blob for blob in self._attached}
+        found |= live.blobs
         commit = Commit(
             session=live.id,
             expected=live.revision,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..dispatch.live import Live
 from ..errors import InvalidInput, PluginConflict
 from ..hooks.answers import Action
 from ..json import Json, encode
 from ..outcomes import Cancelled, Failure, Success, ToolOutcome
-from ..runner.live import Live
 from ..tools import as_json, tool
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..commits import Commit, Component, Receipt
 from ..contexts import ConfigContext
+from ..dispatch.live import Live
 from ..dispatch.toolbox import ToolState
 from ..errors import (
     ContextOverflow,
@@ -29,7 +30,6 @@ from ..outcomes import Finished, Stopped
 from ..policy import OnBusy, Policy
 from ..ports import Model
 from ..runner.drive import Drive
-from ..runner.live import Live
 from ..runner.options import Options
 from ..turn import Turn
 from ..usage import NOTHING, Ledger, UsageReport
@@ -262,6 +262,7 @@ class Lane:
     def _roll_back(self) -> None:
         """Give plugins back the state that's committed: the turn wasn't."""
         self.live.injections.clear()
+        self.live.blobs.clear()
         for instance, state in zip(self.live.instances, self.live.saved, strict=True):
             if isinstance(instance, Plugin):
                 instance.state = state

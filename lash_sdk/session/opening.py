@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..commits import Head, Stored
+from ..dispatch.live import Live
 from ..dispatch.toolbox import COMPONENT as TOOLS
 from ..errors import PluginConflict, Unavailable
 from ..graph import Graph, History, Node
@@ -14,7 +15,6 @@ from ..json import Json, decode
 from ..messages import Message
 from ..plugins.state import PREFIX, restore, states
 from ..policy import Policy
-from ..runner.live import Live
 from ..runner.prepare import sync_tools
 from ..runner.settle import PROTOCOL, ProtocolState
 from ..usage import Ledger

@@ -1,5 +1,5 @@
 """
-A session as the runner sees it: its plugins, tools, history, and what's pending.
+A session as runner and tools see it: its plugins, tools, history, and what's pending.
 
 It changes only between effects, on the event loop; what others are shown of it
 is immutable.
@@ -8,15 +8,12 @@ is immutable.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..contexts import EventContext, FaultContext, SessionContext, ToolContext, TurnContext
-from ..dispatch import call as calls
-from ..dispatch.projection import project
-from ..dispatch.toolbox import Toolbox
 from ..errors import Unavailable
 from ..events import PluginEmitted, PluginFailed, SessionEvent, ToolProgressed
 from ..graph import Graph, History
@@ -24,7 +21,6 @@ from ..hooks.specs import Projector
 from ..journal import OpenSeam, Seam
 from ..json import Json, check
 from ..messages import Blob, Message
-from ..outcomes import ToolOutcome
 from ..plugins.faults import Faults
 from ..plugins.registry import Plans, Registry
 from ..plugins.state import states
@@ -34,6 +30,8 @@ from ..prompt import PromptCache, PromptPart
 from ..protocol import STANDARD, TurnProtocol
 from ..turn import Turn
 from ..usage import Ledger, UsageRow
+from .projection import project
+from .toolbox import Toolbox
 
 MODEL_HOOKS: Final = (
     "around_model",
@@ -66,6 +64,7 @@ class Live:
         pending: Ledger rows that aren't committed yet.
         hooks_models: Whether any plugin takes part in model calls.
         prepares: Whether any takes part in preparing one.
+        blobs: What the running turn's tools returned, by hash.
         watch: Shows an event to whoever watches; None while nobody does.
     """
 
@@ -96,25 +95,17 @@ class Live:
     plans: Plans = field(init=False)
     hooks_models: bool = field(init=False)
     prepares: bool = field(init=False)
-    make: Callable[[ToolContext], Awaitable[ToolOutcome]] = calls.attempt
     listeners: list[Callable[[SessionEvent], None]] = field(default_factory=list)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    blobs: dict[str, bytes] = field(default_factory=dict)
+    blobs: dict[str, Blob] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.plans = self.registry.plans
         self.instances = self.registry.instances()
         self.saved = states(self.instances)
-        if self.plans.around_tool is not None:
-            self.make = self.plans.around_tool(calls.attempt)
         self.hooks_models = any(getattr(self.plans, name) is not None for name in MODEL_HOOKS)
         self.prepares = any(getattr(self.plans, name) is not None for name in PREPARE_HOOKS)
         self.rewatch()
-
-    @property
-    def scope(self) -> Live:
-        """The session as contexts see it: itself."""
-        return self
 
     def context(self, roles: frozenset[str] = frozenset()) -> SessionContext:
         """Return a context for hooks that concern the session alone."""
@@ -144,10 +135,6 @@ class Live:
         if self.watch is not None:
             self.watch(PluginEmitted(turn=None, plugin=plugin, name=name, body=body))
 
-    def trace(self, plugin: str, name: str, body: Json) -> None:
-        """Write a plugin's trace record: an event named "plugin.<plugin>.<name>"."""
-        self.emit(plugin, f"plugin.{plugin}.{name}", body)
-
     def progress(self, ctx: ToolContext, text: str) -> None:
         """Show how far a call is, unless it's over; safe from any thread."""
         if self.watch is None:
@@ -173,9 +160,7 @@ class Live:
         Raises:
             StoreCorrupt: Nobody has them.
         """
-        if blob.data is not None:
-            return blob.data
-        kept = self.blobs.get(blob.sha256)
+        kept = blob.data or self.blobs.get(blob.sha256, blob).data
         return await self.store.blob(blob.sha256) if kept is None else kept
 
     def listen(self, listener: Callable[[SessionEvent], None]) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""What turn hooks ask for: each directive applied, or refused where it isn't legal."""
+"""What hooks ask for: each directive applied, or refused where it isn't legal."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from ..contexts import Scope
 from ..errors import InvalidInput, PluginFault
 from ..hooks.answers import AbortTurn, CreateSession, EmitEvents, EmitTrace, EnqueueMessages
 from ..messages import Message
 from ..plugins.registered import Registered
-from .live import Live
 
 WELCOME: Final = ("user", "system")
 """Roles that a plugin may speak in; others are dropped."""
@@ -30,7 +30,7 @@ class Applied:
 
 
 async def apply(
-    live: Live, hook: str, found: Iterable[tuple[Registered, object]], *, may_abort: bool = True
+    scope: Scope, hook: str, found: Iterable[tuple[Registered, object]], *, may_abort: bool = True
 ) -> Applied:
     """
     Apply what a turn hook asks for, in order; an abort doesn't stop the rest.
@@ -47,20 +47,39 @@ async def apply(
                     applied.abort = (plugin, directive)
                 case EnqueueMessages():
                     applied.messages += welcome(plugin.name, directive.messages)
-                case EmitEvents():
-                    for name, body in directive.events:
-                        live.emit(plugin.name, name, body)
-                case EmitTrace():
-                    live.trace(plugin.name, directive.name, directive.payload)
-                case CreateSession():
-                    await live.role("lifecycle").create(directive.request)
                 case _:
-                    raise InvalidInput(f"{type(directive).__name__} isn't legal here")
+                    await follow(scope, plugin, directive)
         except Exception as error:
-            fault = PluginFault(plugin.name, plugin.version, hook, cause=error, session=live.id)
-            live.faults.pending.append((fault, False))
-            raise fault from error
+            raise noted(scope, plugin, hook, error) from error
     return applied
+
+
+async def follow(scope: Scope, plugin: Registered, directive: object) -> None:
+    """
+    Do what a directive asks for that's legal in every hook.
+
+    Raises:
+        InvalidInput: It isn't one, or what it holds isn't JSON.
+        Unavailable: There's nobody to make a session.
+    """
+    match directive:
+        case EmitEvents():
+            for name, body in directive.events:
+                scope.emit(plugin.name, name, body)
+        case EmitTrace():
+            name = f"plugin.{plugin.name}.{directive.name}"
+            scope.emit(plugin.name, name, directive.payload)
+        case CreateSession():
+            await scope.role("lifecycle").create(directive.request)
+        case _:
+            raise InvalidInput(f"{type(directive).__name__} isn't legal here")
+
+
+def noted(scope: Scope, plugin: Registered, hook: str, cause: BaseException | str) -> PluginFault:
+    """Return a fault of what a plugin returned, once it's noted for `on_fault`."""
+    fault = PluginFault(plugin.name, plugin.version, hook, cause=cause, session=scope.id)
+    scope.faults.pending.append((fault, False))
+    return fault
 
 
 def welcome(plugin: str, messages: Iterable[Message]) -> tuple[Message, ...]:
