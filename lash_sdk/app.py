@@ -10,6 +10,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from .contexts import HostContext
+from .dispatch.live import Live
 from .dispatch.toolbox import Toolbox
 from .errors import InvalidInput, LashError, SessionClosed
 from .json import Json
@@ -23,7 +24,6 @@ from .plugins.supply import Supplies
 from .policy import Durability, Limits, OnBusy, OnInterrupted, Policy, Retry
 from .ports import Model, SessionSummary, Store
 from .prompt import PromptPart
-from .runner.live import Live
 from .session import Lane, Session, act, open_live
 from .tools import Function, Tool, as_tool
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from ..contexts import ALL_ROLES, ToolContext
 from ..errors import InvalidInput, PluginFault, ToolDenied
-from ..hooks.answers import Abort, Allow, Ask, Decision, Deny
+from ..hooks.answers import Abort, Allow, Ask, Deny
 from ..json import Json, encode
 from ..messages import Blob, Message, ToolCall
 from ..outcomes import Cancelled, Failure, FailureClass, Issue, Success, ToolOutcome, ToolRecord
@@ -134,11 +134,13 @@ async def _decide(live: Live, ctx: ToolContext, made: Made) -> tuple[str | None,
     if live.plans.decide_tool is None:
         return None, None
     answer = await live.plans.decide_tool(ctx)
-    if answer is not None and isinstance(answer[1], Ask):
-        answer = await _approve(live, ctx, *answer)
-    if answer is None or isinstance(answer[1], Allow):
-        return answer and answer[0].name, None
+    if answer is None:
+        return None, None
     plugin, decision = answer
+    if isinstance(decision, Ask):
+        plugin, decision = await _approve(live, ctx, plugin, decision)
+    if isinstance(decision, Allow):
+        return plugin.name, None
     code, why = "tool_denied", decision.reason
     if isinstance(decision, Abort):
         code = decision.code
@@ -146,7 +148,9 @@ async def _decide(live: Live, ctx: ToolContext, made: Made) -> tuple[str | None,
     return plugin.name, _failure("permission_denied", code, why, source="policy")
 
 
-async def _approve(live: Live, ctx: ToolContext, asker: Any, question: Ask) -> tuple[Any, Decision]:
+async def _approve(
+    live: Live, ctx: ToolContext, asker: Any, question: Ask
+) -> tuple[Any, Allow | Deny | Abort]:
     """Return who answered for a call that needs approval; nobody is a no."""
     if live.plans.decide_approval is not None:
         answer = await live.plans.decide_approval(ctx)
