@@ -71,13 +71,18 @@ class Commit:
         operation: Its id; the same id with the same body is the same commit.
         at: When, in seconds since 1970, UTC; not a part of the body.
         turns: Committed turns on the path after this commit.
-        nodes: New nodes, one chain that starts at the head's leaf.
+        nodes: New nodes, one chain; on the head's leaf, or a branch.
         leaf: The leaf after this commit.
         components: Those that changed.
         blobs: Bytes that new messages refer to.
         consumed: Keys of the inbox rows it used.
-        children: Pending child sessions that it makes visible.
-        turn: The turn whose journal rows it clears, if there are any.
+        children: Child sessions, pending on this operation, that it makes visible.
+        restore: The end of an earlier commit, whose manifest takes the head's
+            place before `components` change it.
+        parent: The session that makes this one, in its first commit.
+        pending: The parent's turn that has to be committed first, likewise.
+        turn: The turn whose journal rows it clears, if there are any; not a
+            part of the body.
     """
 
     session: str
@@ -93,7 +98,10 @@ class Commit:
     consumed: tuple[str, ...] = ()
     children: tuple[str, ...] = ()
     rows: tuple[PluginRow, ...] = ()
-    turn: str | None = None
+    restore: str | None = None
+    parent: str | None = None
+    pending: str | None = None
+    turn: str | None = field(default=None, compare=False)
 
     def check(self) -> Commit:
         """
@@ -119,8 +127,16 @@ class Commit:
         parts += [("inbox", key, b"") for key in self.consumed]
         parts += [("child", child, b"") for child in self.children]
         parts += [("row", _key(r.plugin, r.name), encode(r.body)) for r in self.rows]
+        if self.restore is not None:
+            parts.append(("restore", self.restore, b""))
+        if self.parent is not None:
+            parts.append(("parent", _key(self.parent, self.pending or ""), b""))
         parts.append(("head", self.leaf or "", b"%d" % self.turns))
         return parts
+
+    def size(self) -> int:
+        """Return the bytes that its parts and blobs have together."""
+        return sum(len(part[2]) for part in self.parts()) + sum(b.size for b in self.blobs)
 
     def hash(self, parent: str) -> str:
         """Return the commit's hash, after the commit whose hash is *parent*."""
@@ -165,12 +181,14 @@ class Receipt:
     Attributes:
         revision: The session's revision after it.
         leaf: Its leaf after it.
+        cursor: Its place among all commits of the store; see `Store.changes`.
     """
 
     session: str
     operation: str
     revision: int
     leaf: str | None
+    cursor: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +199,11 @@ class Head:
     Attributes:
         manifest: Component name to the ref of its blob.
         updated: Time of the last commit, in seconds since 1970, UTC.
+        operation: The last commit's id; empty before the first.
         parent: The session that made this one, if any.
+        pending: The parent's turn that isn't committed yet; nobody sees the
+            session before.
+        forked_from: The session it was forked from, and at which revision.
     """
 
     session: str
@@ -190,4 +212,7 @@ class Head:
     turns: int
     manifest: Mapping[str, str]
     updated: float
+    operation: str = ""
     parent: str | None = None
+    pending: str | None = None
+    forked_from: tuple[str, int] | None = None

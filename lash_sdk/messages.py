@@ -244,12 +244,14 @@ def note(text: str, *, origin: str | None = None) -> Message:
 
 
 def blobs(messages: Sequence[Message]) -> list[Blob]:
-    """Return the blobs of *messages* whose bytes are at hand, each once."""
+    """Return the blobs of *messages*, each once, with its bytes if they're at hand."""
     found: dict[str, Blob] = {}
     for message in messages:
         for part in message.parts:
             for piece in part.parts if isinstance(part, ToolResult) else (part,):
-                if isinstance(piece, (Image, File)) and piece.blob.data is not None:
+                if isinstance(piece, (Image, File)) and (
+                    piece.blob.data is not None or piece.blob.sha256 not in found
+                ):
                     found[piece.blob.sha256] = piece.blob
     return list(found.values())
 

@@ -338,7 +338,7 @@ def test_blobs_are_collected_once_and_from_results_too() -> None:
         Message(role="tool", parts=(ToolResult(call="c", name="n", parts=(PIXEL, paper)),)),
     )
 
-    assert [PIXEL.blob, paper.blob] == blobs(messages)
+    assert [PIXEL.blob, known.blob, paper.blob] == blobs(messages)
 
 
 # --- making messages -------------------------------------------------------------

@@ -1,0 +1,315 @@
+"""What the kernel asks of a store."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, TypeAlias
+
+from ..commits import Commit, Head, Receipt
+from ..errors import Unavailable
+from ..graph import Node
+from ..json import Json, Value, encode_known, plain
+from ..messages import Blob
+from ..usage import UsageRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """
+    A piece of a session, in the order it was committed.
+
+    Attributes:
+        revision: The revision up to which the session is told.
+        nodes: Of a fork's first revision also those it shares with its origin.
+        head: Where the session stood after that revision, on the last page of each.
+    """
+
+    revision: int
+    nodes: tuple[Node, ...] = ()
+    usage: tuple[UsageRow, ...] = ()
+    head: Head | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSummary:
+    """One line of a list of sessions; `updated` is seconds since 1970, UTC."""
+
+    id: str
+    revision: int
+    turns: int
+    updated: float
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """
+    The right to run a session's turn, held until it's released or its holder dies.
+
+    Attributes:
+        generation: Grows with each holder; a stale one's journal is refused.
+        revision: The head's when the claim was taken; 0 without one.
+        unfinished: Whether the session's journal has rows.
+    """
+
+    session: str
+    holder: str
+    generation: int
+    revision: int = 0
+    unfinished: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalRow:
+    """
+    One fact of an unfinished turn.
+
+    Attributes:
+        key: Of the effect or the call that it answers.
+        kind: What the kernel calls it; with turn and key unique in a session.
+        body: A value on its way in, always JSON on its way out of a file.
+        blobs: Bytes that the body refers to; they're kept with it.
+    """
+
+    turn: str
+    key: str
+    kind: str
+    body: Json | Value
+    blobs: tuple[Blob, ...] = ()
+
+    @property
+    def data(self) -> bytes:
+        """The canonical bytes of the body."""
+        return encode_known(plain(self.body))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxItem:
+    """Input that waits for a turn; `key` is its sender's, unique in the session."""
+
+    key: str
+    body: Json
+
+
+BASE: Final = frozenset(("commit",))
+
+
+class Store(ABC):
+    """
+    Where sessions live.
+
+    A commit is all or nothing, and known: `commit` returns or raises only once
+    its outcome is certain, also when its caller is cancelled. What a store
+    can't do it doesn't name in `capabilities`, and its methods raise
+    `Unavailable`.
+
+    Any method may raise `StoreError` or one of its kinds.
+    """
+
+    capabilities: ClassVar[frozenset[str]] = BASE
+    """Of "commit", "journal" (claims too), "inbox", "fork", "observe", "vacuum"."""
+
+    limit: ClassVar[int | None] = None
+    """Bytes that a commit's parts may have together; None if nothing is limited."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """
+        Make the store ready; called once, before anything else.
+
+        Raises:
+            StoreCorrupt: What's there isn't a store of this kind.
+            SchemaTooNew: A newer version wrote it; it's left untouched.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what was accepted and release everything."""
+
+    @abstractmethod
+    async def head(self, session: str) -> Head | None:
+        """
+        Return where *session* stands, or None if nothing made it yet.
+
+        An inbox makes a session, at revision 0; claim and journal don't.
+
+        Raises:
+            SessionDeleted: The id was used by a session that's gone.
+        """
+
+    @abstractmethod
+    def load(self, session: str, since: int = 0) -> AsyncIterator[Page]:
+        """
+        Yield what was committed after revision *since*, oldest first.
+
+        Parents come before children; branches are included, but for those that
+        a fork's origin has beside the path to where it was forked.
+
+        Raises:
+            StoreCorrupt: A stored part isn't what its hash says.
+        """
+
+    @abstractmethod
+    async def node(self, id: str) -> Node | None:
+        """Return a node by its id, whatever its session."""
+
+    @abstractmethod
+    async def commit(self, commit: Commit) -> Receipt:
+        """
+        Make *commit* the session's head, or change nothing.
+
+        The same operation id with the same body returns the first receipt. With
+        it go the inbox rows it consumed and the journal of its turn; children of
+        that turn that it doesn't name are removed.
+
+        Raises:
+            RevisionConflict: The head isn't at `commit.expected`.
+            OperationMismatch: The operation id was used with another body.
+            InvalidInput: It's over the limit, refers to a blob that isn't there, or
+                consumes or names what doesn't wait for it.
+            InvalidHistory: A node is there already or its parent isn't, or
+                `restore` names no end of a commit.
+            SessionDeleted: The id was used by a session that's gone.
+        """
+
+    @abstractmethod
+    async def receipt(self, session: str, operation: str) -> Receipt | None:
+        """Return the receipt of an operation, or None if it never landed."""
+
+    @abstractmethod
+    async def blob(self, ref: str) -> bytes:
+        """
+        Return the bytes behind a ref of a manifest or of a message's `Blob`.
+
+        Raises:
+            StoreCorrupt: There's none, or its hash is another.
+        """
+
+    @abstractmethod
+    async def sessions(
+        self, *, before: float | None = None, limit: int = 100, prefix: str = ""
+    ) -> Sequence[SessionSummary]:
+        """Return at most *limit* sessions updated before then, newest first."""
+
+    @abstractmethod
+    async def delete(self, session: str) -> bool:
+        """
+        Delete *session* and its pending children for good; return if there was one.
+
+        Nodes and blobs that another session reaches stay. The id is never used
+        again, but an id that never was one stays free.
+        """
+
+    # What follows a store may lack; the kernel then does without.
+
+    async def claim(self, session: str) -> Claim:
+        """
+        Take the right to run a turn of *session*; `release` gives it back.
+
+        Whether its holder lives is known from the operating system or the
+        server, never from a clock; nothing is flushed.
+
+        Raises:
+            SessionBusy: Somebody who lives holds it, in this process or another.
+            SessionDeleted: The id was used by a session that's gone.
+        """
+        raise self._lacks("journal")
+
+    async def release(self, claim: Claim) -> None:
+        """Give *claim* back; a second call, or one for a stale claim, does nothing."""
+        raise self._lacks("journal")
+
+    async def journal_put(self, claim: Claim, rows: Sequence[JournalRow]) -> None:
+        """
+        Make *rows* durable, all or none, and *claim* the newest that wrote any.
+
+        Raises:
+            SessionBusy: A newer claim wrote already, or *claim* was released.
+            SessionDeleted: The session is gone.
+        """
+        raise self._lacks("journal")
+
+    async def journal(self, session: str) -> Sequence[JournalRow]:
+        """Return the rows of the session's unfinished turns, in their order."""
+        raise self._lacks("journal")
+
+    async def journal_drop(self, claim: Claim, turn: str) -> None:
+        """
+        Remove the rows of a turn that will never be committed, and its children.
+
+        Raises:
+            SessionBusy: As for `journal_put`.
+        """
+        raise self._lacks("journal")
+
+    async def enqueue(self, session: str, item: InboxItem) -> InboxItem:
+        """
+        Keep *item* until a turn uses it; durable on return.
+
+        The same key and body return the first, also once a turn has used it.
+
+        Raises:
+            OperationMismatch: The key was used with another body.
+            SessionDeleted: The id was used by a session that's gone.
+        """
+        raise self._lacks("inbox")
+
+    async def pending(self, session: str) -> Sequence[InboxItem]:
+        """Return what waits in the session's inbox, oldest first."""
+        raise self._lacks("inbox")
+
+    async def withdraw(self, session: str, key: str) -> bool:
+        """Take a waiting item back, key and all; return whether it still waited."""
+        raise self._lacks("inbox")
+
+    async def fork(self, session: str, id: str, *, at: str | None = None) -> Head:
+        """
+        Make session *id* on the nodes of *session*, in constant time.
+
+        It starts at revision 1 with the manifest that belongs to node *at*, the
+        head's without one; with no usage, inbox, journal or children.
+
+        Raises:
+            SessionExists: There's a session *id*.
+            SessionDeleted: One of the two ids was used by a session that's gone.
+            InvalidHistory: The session has no commit, or *at* ends none.
+        """
+        raise self._lacks("fork")
+
+    async def tombstone(self, session: str, nodes: Sequence[str]) -> int:
+        """
+        Hide *nodes* from every read; return how many were visible.
+
+        Raises:
+            InvalidHistory: A head stands on one, or a node that stays visible.
+        """
+        raise self._lacks("vacuum")
+
+    async def vacuum(self) -> int:
+        """Remove tombstoned nodes, leaving their hashes; return how many."""
+        raise self._lacks("vacuum")
+
+    async def gc(self, *, dry_run: bool = False) -> int:
+        """
+        Remove blobs that no head and no journal reaches; return how many bytes.
+
+        *dry_run* only counts them.
+        """
+        raise self._lacks("vacuum")
+
+    def changes(self, cursor: int = 0) -> AsyncIterator[Receipt]:
+        """
+        Yield the receipts of commits after *cursor*, of any session, and end.
+
+        `Receipt.cursor` is where to go on; no commit is ever missed by that.
+        """
+        raise self._lacks("observe")
+
+    def _lacks(self, capability: str) -> Unavailable:
+        return Unavailable(capability, why=f"{type(self).__name__} has no {capability}")
+
+
+StoreFactory: TypeAlias = Callable[[str], Store]
+"""Takes the whole store URL."""
