@@ -1,6 +1,6 @@
 """The turn machine: its law in `machine`, what it holds in `state`."""
 
-from .machine import TABLE, advance, cancelled, waits_for
+from .machine import TABLE, advance, cancelled, own_ids, waits_for
 from .state import Phase, Turn, turn_from_json, turn_to_json
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Turn",
     "advance",
     "cancelled",
+    "own_ids",
     "turn_from_json",
     "turn_to_json",
     "waits_for",
