@@ -95,7 +95,7 @@ class InboxItem:
     body: Json
 
 
-BASE: Final = frozenset(("commit",))
+BASE: Final = frozenset(("commit", "journal", "inbox", "fork"))
 
 
 class Store(ABC):

@@ -72,6 +72,7 @@ class Claims:
                 generation=generation,
                 revision=state.revision,
                 unfinished=state.unfinished,
+                waiting=state.waiting,
             )
             self._held[offset(session)] = claim
             return claim

@@ -35,7 +35,8 @@ Row: TypeAlias = tuple[str, str, str, bytes, bytes | None, bytes]
 
 _STATE: Final = """
 select generation, (select revision from commits c where c.key = s.head),
-  exists (select 1 from journal j where j.session = s.key)
+  exists (select 1 from journal j where j.session = s.key),
+  exists (select 1 from inbox i where i.session = s.key and i.body is not null)
 from sessions s where s.key=?
 """
 _FENCE: Final = "update sessions set generation=?, holder=? where key=?"
@@ -59,6 +60,7 @@ class State(NamedTuple):
     generation: int = 0
     revision: int = 0
     unfinished: bool = False
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,8 @@ def state(db: apsw.Connection, session: str) -> State:
     place = places.find(db, session)
     if place.session is None:
         return State()
-    generation, revision, unfinished = next(db.execute(_STATE, (place.session,)))
-    return State(generation, revision or 0, bool(unfinished))
+    generation, revision, unfinished, waiting = next(db.execute(_STATE, (place.session,)))
+    return State(generation, revision or 0, bool(unfinished), bool(waiting))
 
 
 def put(db: apsw.Connection, entry: Entry, holds: Holds) -> int:
