@@ -7,6 +7,7 @@ what it holds live on. Batteries kill real processes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -708,3 +709,29 @@ def test_a_blob_is_not_a_part_of_a_rows_body() -> None:
     row = JournalRow(turn="t", key="t/1/0", kind="result", body={"a": 1}, blobs=(blob,))
 
     assert b'{"a":1}' == row.data
+
+
+async def test_a_call_that_is_stopped_before_it_is_made_says_so() -> None:
+    """
+    Whoever was told of its beginning is told of its end.
+    """
+    reached = asyncio.Event()
+
+    class Slow(MemoryStore):
+        async def journal_put(self, claim: Claim, rows: Sequence[JournalRow]) -> None:
+            if rows[-1].kind == "intent":
+                reached.set()
+                await asyncio.sleep(30)
+            await super().journal_put(claim, rows)
+
+    bench, seen = Bench("rerun"), list[str]()
+    async with opened(Slow(), reply(calls=[call("charge")]), tools=bench.tools) as session:
+        session.listen(lambda event: seen.append(type(event).__name__))
+        task = asyncio.create_task(session.run("go"))
+        await reached.wait()
+        await session.cancel()
+        turn = await task
+
+    assert ["ToolStarted", "ToolEnded", "TurnEnded"] == seen[-3:]
+    assert Cancelled() == turn.tool_calls[0].outcome
+    assert [] == bench.ran

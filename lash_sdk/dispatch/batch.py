@@ -28,13 +28,15 @@ class Batch:
 
     Attributes:
         key: The effect's.
-        done: What came of those that have ended, by position.
+        begun: Those that were told of, by position.
+        done: What came of those that have ended.
     """
 
     live: Live
     turn: str
     key: str
     calls: tuple[ToolCall, ...]
+    begun: set[int] = field(default_factory=set)
     done: dict[int, CallResult] = field(default_factory=dict)
 
     async def run(self) -> ToolsFinished:
@@ -89,6 +91,7 @@ class Batch:
         if known is not None:
             self.done[at] = known
             return
+        self.begun.add(at)
         if live.watch is not None:
             arguments = call.arguments
             live.watch(ToolStarted(turn=turn, call=call.id, name=call.name, arguments=arguments))
@@ -102,20 +105,23 @@ class Batch:
                 reason="internal", code="tool_crashed", message=text, source="runtime"
             )
             result = Made().close(live, record_of(call, failure))
-        if at in self.done:
-            return  # it was given up meanwhile
-        self.done[at] = result
-        live.seam.finish(key, result)
-        if live.watch is not None:
-            live.watch(ToolEnded(turn=turn, record=result.record))
+        self._close(at, result)
         if len(self.done) < len(self.calls):
             await live.seam.flush()
+
+    def _close(self, at: int, result: CallResult) -> None:
+        """Take what came of a call, unless it was given up meanwhile."""
+        if at in self.done:
+            return
+        self.done[at] = result
+        self.live.seam.finish(f"{self.key}/{at}", result)
+        if self.live.watch is not None and at in self.begun:
+            self.live.watch(ToolEnded(turn=self.turn, record=result.record))
 
     def _result(self, at: int) -> CallResult:
         """Return what a call came to: it's cancelled if it never began or has no end."""
         if at not in self.done:
-            self.done[at] = Made().close(self.live, record_of(self.calls[at], Cancelled()))
-            self.live.seam.finish(f"{self.key}/{at}", self.done[at])
+            self._close(at, Made().close(self.live, record_of(self.calls[at], Cancelled())))
         return self.done[at]
 
 

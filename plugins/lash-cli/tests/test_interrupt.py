@@ -57,9 +57,10 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, err
 
 
-def goes_on(machine: Machine, session: str = "x") -> str:
+def goes_on(machine: Machine, *script: str, session: str = "x") -> str:
     """Run another turn in the session; return its conversation."""
-    ran = machine.lash("run", "Still there?", "-m", machine.script("Yes."), "-s", session)
+    model = machine.script(*script, "Yes.")
+    ran = machine.lash("run", "Still there?", "-m", model, "-s", session)
 
     assert (ran.code, ran.out) == (0, "Yes.\n")
     return machine.lash("sessions", "show", session).out
@@ -139,7 +140,9 @@ def test_the_second_one_ends_at_once(machine: Machine) -> None:
     assert code == 130
     assert time.monotonic() - started < 2
     assert "Traceback" not in err
-    goes_on(machine)
+    shown = goes_on(machine, "It's unknown.")  # the turn that was ended is finished first
+    assert "✗ deaf() → execution:" in shown
+    assert "It's unknown." in shown
 
 
 def test_in_a_chat_it_stops_the_turn_alone(machine: Machine) -> None:

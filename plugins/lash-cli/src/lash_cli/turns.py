@@ -60,6 +60,7 @@ async def opened(settings: Settings) -> AsyncGenerator[Lash]:
         autoload=settings.autoload,
         instructions=settings.instructions,
         limits=settings.make_limits(),
+        on_interrupted="resume",
         config=settings.sections,
     )
     logging.getLogger("lash.plugins").addHandler(logging.NullHandler())  # said below
