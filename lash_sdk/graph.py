@@ -197,6 +197,20 @@ class Graph:
             at = nodes[-1].parent
         return tuple(reversed(nodes))
 
+    def tree(self) -> tuple[Said, ...]:
+        """Return the messages of all branches, each under the nearest before it."""
+        path = {node.id for node in self.path()}
+        above: dict[str | None, str | None] = {None: None}  # the nearest message up from a node
+        for node in self:
+            above[node.id] = node.id if node.kind == MESSAGE else above[node.parent]
+        under: dict[str | None, list[Said]] = {}
+        for node in reversed(list(self)):
+            if node.kind == MESSAGE:
+                answers = tuple(reversed(under.pop(node.id, [])))
+                said = Said(node=node, active=node.id in path, answers=answers)
+                under.setdefault(above[node.parent], []).append(said)
+        return tuple(reversed(under.get(None, [])))
+
     def __contains__(self, id: object) -> bool:
         return self._index.get(id, self._size) < self._size  # type: ignore[call-overload,no-any-return]
 
@@ -205,6 +219,21 @@ class Graph:
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._log[: self._size])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """
+    A message in the tree of all that was ever said in a session.
+
+    Attributes:
+        active: Whether it's on the path to the leaf.
+        answers: What was said next, on each branch, in the order it was stored.
+    """
+
+    node: Node
+    active: bool
+    answers: tuple[Said, ...] = field(default=(), repr=False)
 
 
 _Messages: TypeAlias = tuple[Message, ...]

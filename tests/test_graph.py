@@ -201,6 +201,27 @@ def test_branching_back_and_forth_keeps_nodes_by_identity() -> None:
     assert "plugin" == back.path()[1].kind
 
 
+NOTE = Note(plugin="p", type="t", body=None)
+
+
+def test_the_tree_has_every_branch_and_says_which_is_active() -> None:
+    """
+    By the nearest message before it, whatever stands between; a long one is no matter.
+    """
+    one = Graph().append(chain("a", None, [user("1"), assistant("x"), NOTE]))
+    left = one.append(chain("b", "a:2", [user("2"), assistant("y")]))
+    both = left.at("a:2").append(chain("c", "a:2", [user("3")]))
+
+    (root,) = both.tree()
+    (answer,) = root.answers
+    found = [(said.node.id, said.active, len(said.answers)) for said in answer.answers]
+    assert ("a:0", True) == (root.node.id, root.active)
+    assert ("a:1", True) == (answer.node.id, answer.active)
+    assert [("b:0", False, 1), ("c:0", True, 0)] == found
+    assert () == Graph().tree()
+    assert 1 == len(Graph().append(chain("d", None, [user("x")] * 5000)).tree())
+
+
 def test_the_empty_graph_has_no_path() -> None:
     """
     A session begins with nothing, and may be taken back to it.
