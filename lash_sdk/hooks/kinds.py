@@ -9,7 +9,7 @@ types at the author's desk, and marks it for pluggy under the spec's name.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
 
 import pluggy
@@ -157,30 +157,16 @@ class Transform(Hook, Generic[C, V]):
         return self._mark(function)  # type: ignore[no-any-return]
 
 
-class Wrap(Hook, Generic[C, R]):
-    """Each runs around the next: `call_next(ctx)` goes on inward."""
+class Wrap(Hook, Generic[C, V, R]):
+    """Each runs around the next: `call_next(value)` goes on inward."""
 
     kind = "wrap"
     usual = "abort"
     arguments = ("ctx", "call_next")
 
     def __call__(
-        self, function: Callable[[S, C, Callable[[C], Awaitable[R]]], Awaitable[R]]
-    ) -> Callable[[S, C, Callable[[C], Awaitable[R]]], Awaitable[R]]:
-        """Mark a method as an implementation."""
-        return self._mark(function)  # type: ignore[no-any-return]
-
-
-class WrapApp(Hook, Generic[C]):
-    """Each runs around the next: `call_next(made)` shares what it made."""
-
-    kind = "wrap"
-    usual = "abort"
-    arguments = ("ctx", "call_next")
-
-    def __call__(
-        self, function: Callable[[S, C, Callable[[Any], Awaitable[None]]], Awaitable[None]]
-    ) -> Callable[[S, C, Callable[[Any], Awaitable[None]]], Awaitable[None]]:
+        self, function: Callable[[S, C, Callable[[V], Awaitable[R]]], Awaitable[R]]
+    ) -> Callable[[S, C, Callable[[V], Awaitable[R]]], Awaitable[R]]:
         """Mark a method as an implementation."""
         return self._mark(function)  # type: ignore[no-any-return]
 
@@ -237,14 +223,11 @@ def transform_async(
     return lambda spec: _known(Transform(spec, fault=fault))
 
 
-def wrap(spec: Callable[[C, Callable[[C], Awaitable[R]]], Awaitable[R]]) -> Wrap[C, R]:
-    """Make a wrap hook of *spec*."""
-    return _known(Wrap(spec))
-
-
-def wrap_app(spec: Callable[[C, Callable[[Any], Awaitable[None]]], Awaitable[None]]) -> WrapApp[C]:
-    """Make a wrap hook of *spec* that hands inward what it made."""
-    return _known(WrapApp(spec, life="host"))
+def wrap(
+    *, life: Life = "session"
+) -> Callable[[Callable[[C, Callable[[V], Awaitable[R]]], Awaitable[R]]], Wrap[C, V, R]]:
+    """Make a wrap hook of a spec."""
+    return lambda spec: _known(Wrap(spec, life=life))
 
 
 H = TypeVar("H", bound=Hook)
@@ -253,8 +236,3 @@ H = TypeVar("H", bound=Hook)
 def _known(hook: H) -> H:
     HOOKS[hook.name] = hook
     return hook
-
-
-def foreign(*hooks: Hook) -> Mapping[str, Hook]:
-    """Return a plugin's own *hooks* by name, as its `specs` are registered."""
-    return {hook.name: hook for hook in hooks}
