@@ -62,17 +62,6 @@ def test_two_plugins_of_one_name_are_refused_with_both_named() -> None:
     assert "'same' 2" in str(caught.value)
 
 
-def test_the_registry_says_what_a_plugin_implements() -> None:
-    """
-    `lash plugins show` prints it.
-    """
-    made = plugin("a", on_usage=lambda self, ctx: None, before_turn=lambda self, ctx: None)
-    found = registry(made, plugin("b"))
-
-    assert ["before_turn", "on_usage"] == found.implements(found.plugins[0])
-    assert [] == found.implements(found.plugins[1])
-
-
 # --- instances -----------------------------------------------------------------------
 
 
@@ -159,8 +148,8 @@ def test_a_plugin_may_bring_hooks_for_others_to_implement() -> None:
 
     found = registry(host, Guest)
 
-    assert [["/tmp"]] == [value for _plugin, value in found.own["watch_disk"](context(found))]
-    assert not hasattr(found.plans, "watch_disk")
+    assert [["/tmp"]] == [value for _plugin, value in found.plans.watch_disk(context(found))]
+    assert not hasattr(registry(plugin("other")).plans, "watch_disk")
     with pytest.raises(PluginFault, match="watch_disk"):
         registry(Guest)  # whose hook's owner isn't there
 

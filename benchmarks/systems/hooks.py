@@ -125,7 +125,7 @@ Case = Callable[[int], Awaitable[None]]
 
 def _cases() -> dict[str, Case]:
     registry, ctx = _ours()
-    sync, awaited, directed = (registry.own[h.name] for h in (SYNC, ASYNC, DIRECTIVES))
+    sync, awaited, directed = (getattr(registry.plans, h.name) for h in (SYNC, ASYNC, DIRECTIVES))
     plans = registry.plans
     a, b, c, d, e = (_Impl() for _ in range(IMPLS))
     plug, aplug = _theirs(pluggy), _theirs(apluggy)

@@ -22,15 +22,18 @@ def ordered(plugins: Iterable[Registered]) -> list[Registered]:
     Raises:
         PluginConflict: `before` and `after` form a circle; it's named.
     """
-    found = list(plugins)
-    return [plugin for phase in PHASES for plugin in _phase([p for p in found if p.phase == phase])]
+    found, out = list(plugins), list[Registered]()
+    for phase in PHASES:
+        out += _phase([p for p in found if getattr(p.thing, "phase", "normal") == phase])
+    return out
 
 
 def _phase(plugins: Sequence[Registered]) -> list[Registered]:
     by_name = {plugin.name: plugin for plugin in plugins}
-    sorter = TopologicalSorter({name: by_name.keys() & p.after for name, p in by_name.items()})
+    sorter: TopologicalSorter[str] = TopologicalSorter()
     for name, plugin in by_name.items():
-        for later in by_name.keys() & plugin.before:
+        sorter.add(name, *by_name.keys() & getattr(plugin.thing, "after", ()))
+        for later in by_name.keys() & getattr(plugin.thing, "before", ()):
             sorter.add(later, name)
     try:
         sorter.prepare()

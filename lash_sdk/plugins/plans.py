@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from ..contexts import SessionContext
 from ..errors import PluginFault, ToolDenied
-from ..hooks.answers import Abort, Allow, Ask, Decision, Deny
+from ..hooks.answers import Abort, Allow, Ask, Deny
 from ..hooks.kinds import Hook
 from .faults import SWITCHABLE, blame
 from .registered import Registered
@@ -41,8 +41,8 @@ class Impl:
 
 
 def compile_plan(hook: Hook, impls: tuple[Impl, ...], *, strict: bool) -> Any:
-    """Return the plan of *hook*, or None if nobody implements it."""
-    if not impls:
+    """Return the plan of *hook*, or None if no session calls it, or nobody implements it."""
+    if not impls or hook.life == "host":
         return None
     isolate = hook.fault != "abort" and not strict
     kind = "closed" if hook.fault == "closed" else hook.kind
@@ -238,26 +238,15 @@ class DirectivesPlan:
 
 def _decide(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     """The first answer counts; where a fault denies, it's an answer."""
-    ask = _decision if hook.fault == "deny" else _opinion
 
     async def plan(ctx: Any) -> tuple[Registered, Any] | None:
         for impl in impls:
-            value = await ask(ctx, hook, impl, isolate)
+            value = await _decision(ctx, hook, impl, isolate)
             if value is not None:
                 return impl.plugin, value
         return None
 
     return plan
-
-
-async def _opinion(ctx: Any, hook: Hook, impl: Impl, isolate: bool) -> Any:
-    """Return one plugin's answer; where it fails, it has none."""
-    try:
-        value = impl.call(ctx.instances[impl.index], ctx)
-        return await value if impl.waits else value
-    except Exception as error:
-        _isolated(ctx, hook, impl, error, isolate)
-        return None
 
 
 def _gate(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
@@ -276,20 +265,22 @@ def _gate(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-async def _decision(ctx: Any, hook: Hook, impl: Impl, isolate: bool) -> Decision | None:
-    """Return one plugin's decision; a fault, or nonsense, is a `Deny`."""
+async def _decision(ctx: Any, hook: Hook, impl: Impl, isolate: bool) -> Any:
+    """Return one plugin's answer; where a fault denies, nonsense is a `Deny` too."""
+    denies = hook.fault == "deny"
     try:
         value = impl.call(ctx.instances[impl.index], ctx)
         if impl.waits:
             value = await value
-        if value is None or isinstance(value, (Allow, Ask, Deny, Abort)):
+        if value is None or not denies or isinstance(value, (Allow, Ask, Deny, Abort)):
             return value
         raise TypeError(f"expected a decision or None, found {value!r}")
-    except ToolDenied as error:
-        return Deny(reason=str(error))
     except Exception as error:
+        if denies and isinstance(error, ToolDenied):
+            return Deny(reason=str(error))
         _isolated(ctx, hook, impl, error, isolate)
-        return Deny(reason=f"plugin {impl.plugin.name!r} failed in {hook.name}")
+        why = f"plugin {impl.plugin.name!r} failed in {hook.name}"
+        return Deny(reason=why) if denies else None
 
 
 def _wrap(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
