@@ -14,7 +14,7 @@ import pytest
 from lash_sdk import Lash, Plugin, hooks
 from lash_sdk.contexts import HostContext, SessionContext, TurnContext
 from lash_sdk.errors import InvalidInput, LashError, PluginConflict, PluginFault
-from lash_sdk.hooks.kinds import Collect, Listen
+from lash_sdk.hooks.kinds import collect, listen
 from lash_sdk.memory import MemoryStore
 from lash_sdk.plugins.registered import register
 from lash_sdk.testing import ScriptedModel
@@ -138,7 +138,7 @@ def test_a_plugin_may_bring_hooks_for_others_to_implement() -> None:
     """
     `provide_monitors` comes this way: the kernel has never heard of it.
     """
-    spec = Collect[SessionContext, list[str]](watch_disk)
+    spec = collect()(watch_disk)
     host = type("Host", (Plugin,), {"name": "host", "specs": (spec,)})
 
     class Guest(Plugin):
@@ -165,8 +165,8 @@ def test_a_hook_that_exists_cannot_be_brought_again() -> None:
     def watch_disk(ctx: SessionContext) -> None:
         """Hear of disks."""
 
-    mine = Listen[SessionContext](on_usage)
-    first, second = Listen[SessionContext](watch_disk), Listen[SessionContext](watch_disk)
+    mine = listen(on_usage)
+    first, second = listen(watch_disk), listen(watch_disk)
     thief = type("Thief", (Plugin,), {"name": "thief", "specs": (mine,)})
     one = type("One", (Plugin,), {"name": "one", "specs": (first,)})
     two = type("Two", (Plugin,), {"name": "two", "specs": (second,)})

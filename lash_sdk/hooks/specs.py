@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ..commits import PluginRow, Receipt
 from ..contexts import (
@@ -265,3 +265,9 @@ async def around_tool(
 @kinds.directives
 async def after_tool(ctx: ToolContext) -> Sequence[Directive]:
     """Replace a call's outcome, or say what's to be done; see `ctx.outcome`."""
+
+
+HOOKS: Final[Mapping[str, kinds.Hook[Any]]] = {
+    name: each for name, each in globals().items() if isinstance(each, kinds.Hook)
+}
+"""Every hook of the kernel, by name."""

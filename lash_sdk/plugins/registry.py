@@ -94,7 +94,7 @@ class Registry:
             made.append(instance)
         return tuple(made)
 
-    def supplied(self, hook: Hook, ctx: HostContext) -> dict[str, tuple[Registered, Any]]:
+    def supplied(self, hook: Hook[Any], ctx: HostContext) -> dict[str, tuple[Registered, Any]]:
         """
         Return what a host supply hook gives, by name, with its owner.
 
@@ -117,7 +117,7 @@ class Registry:
                 found[name] = (impl.plugin, factory)
         return found
 
-    def ask_host(self, hook: Hook, ctx: HostContext | CliContext) -> list[tuple[Impl, Any]]:
+    def ask_host(self, hook: Hook[Any], ctx: HostContext | CliContext) -> list[tuple[Impl, Any]]:
         """
         Call a sync host hook; return each answer that isn't None, in order.
 
@@ -181,13 +181,13 @@ class Registry:
             why = f"{' '.join(str(error).split())} (hooks: {known})"
             raise PluginFault(plugin.name, plugin.version, "registration", cause=why) from error
 
-    def _find(self, hook: Hook) -> tuple[Impl, ...]:
+    def _find(self, hook: Hook[Any]) -> tuple[Impl, ...]:
         caller = getattr(self._manager.hook, hook.name)
         found = [self._impl(hook, each) for each in caller.get_hookimpls()]
         backwards = hook.name == "on_session_closed"
         return tuple(sorted(found, key=lambda impl: impl.index, reverse=backwards))
 
-    def _impl(self, hook: Hook, found: Any) -> Impl:
+    def _impl(self, hook: Hook[Any], found: Any) -> Impl:
         plugin = self._by_name[found.plugin_name]
         function = found.function
         waits, arguments = _is_async(function), tuple(found.argnames)
