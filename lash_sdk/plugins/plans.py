@@ -314,14 +314,13 @@ def _ring(
 
         try:
             value = await impl.call(ctx.instances[impl.index], ctx, call_next)
+            if value is None:
+                raise TypeError("expected what call_next returned, found None")
+            return value
         except Exception as error:
             if error is raised:  # pyright: ignore[reportUnnecessaryComparison]
                 raise
             raise _failed(ctx, hook, impl, error) from error
-        if value is None:
-            nothing = TypeError("expected what call_next returned, found None")
-            raise _failed(ctx, hook, impl, nothing)
-        return value
 
     return ring
 

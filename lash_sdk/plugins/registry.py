@@ -145,30 +145,26 @@ class Registry:
     def _app_ring(
         self, impl: Impl, ctx: HostContext, inner: Callable[[], Awaitable[None]]
     ) -> Callable[[], Awaitable[None]]:
-        def fault(cause: Exception | str) -> PluginFault:
-            return blame(impl.plugin, "around_app", impl.function, cause)
-
         async def ring() -> None:
-            entered, raised = False, list[Exception]()
+            raised: Exception | None = None
 
             async def call_next(made: Any) -> None:
-                nonlocal entered
-                entered = True
+                nonlocal raised
                 self.shared[impl.index] = made
                 try:
                     await inner()
                 except Exception as error:
-                    raised.append(error)
+                    raised = error
                     raise
 
             try:
                 await impl.call(None, ctx, call_next)
+                if impl.index not in self.shared:
+                    raise RuntimeError("returned before the app opened: it never called call_next")
             except Exception as error:
-                if error in raised:
+                if error is raised:  # pyright: ignore[reportUnnecessaryComparison]
                     raise
-                raise fault(error) from error
-            if not entered:
-                raise fault("returned before the app opened: it never called call_next")
+                raise blame(impl.plugin, "around_app", impl.function, error) from error
 
         return ring
 
