@@ -53,7 +53,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 Hears: TypeAlias = Callable[[Any, C], Awaitable[None] | None]
 Answers: TypeAlias = Callable[[Any, C], R | Awaitable[R | None] | None]
 Changes: TypeAlias = Callable[[Any, C, V], V | Awaitable[V | None] | None]
-Surrounds: TypeAlias = Callable[[Any, C, Callable[[V], Awaitable[R]]], Awaitable[R]]
+Next: TypeAlias = Callable[[V], Awaitable[R]]
+Surrounds: TypeAlias = Callable[[Any, C, Next[V, R]], Awaitable[R]]
 
 
 class Hook(Generic[F]):
@@ -159,6 +160,6 @@ def transform_async(
 
 def wrap(
     *, life: Life = "session"
-) -> Callable[[Callable[[C, Callable[[V], Awaitable[R]]], Awaitable[R]]], Hook[Surrounds[C, V, R]]]:
+) -> Callable[[Callable[[C, Next[V, R]], Awaitable[R]]], Hook[Surrounds[C, V, R]]]:
     """Make a wrap hook of a spec."""
     return lambda spec: Hook("wrap", spec, life=life)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from ..commits import PluginRow, Receipt
@@ -31,6 +31,7 @@ from ..tools import Tool
 from ..turn import Turn
 from . import kinds
 from .answers import Action, Decision, Directive, Money, Visibility
+from .kinds import Next
 
 Projector: TypeAlias = Callable[[str, ToolOutcome], "tuple[Text | Image | File, ...]"]
 """Takes a tool's name and outcome; returns the parts that the model is shown."""
@@ -63,7 +64,7 @@ def session_manager(ctx: HostContext) -> Mapping[str, Any]:
 
 
 @kinds.wrap(life="host")
-async def around_app(ctx: HostContext, call_next: Callable[[Any], Awaitable[None]]) -> None:
+async def around_app(ctx: HostContext, call_next: Next[Any, None]) -> None:
     """
     Hold what the whole process shares while the app is open.
 
@@ -164,9 +165,7 @@ async def after_turn(ctx: TurnContext) -> Sequence[Directive]:
 
 
 @kinds.wrap()
-async def around_turn(
-    ctx: TurnContext, call_next: Callable[[TurnContext], Awaitable[Turn]]
-) -> Turn:
+async def around_turn(ctx: TurnContext, call_next: Next[TurnContext, Turn]) -> Turn:
     """Run around a whole turn, its commit included."""
 
 
@@ -176,9 +175,7 @@ def provide_commit(ctx: CommitContext) -> Sequence[PluginRow]:
 
 
 @kinds.wrap()
-async def around_commit(
-    ctx: CommitContext, call_next: Callable[[CommitContext], Awaitable[Receipt]]
-) -> Receipt:
+async def around_commit(ctx: CommitContext, call_next: Next[CommitContext, Receipt]) -> Receipt:
     """Run around a commit. Return what *call_next* returned."""
 
 
@@ -222,7 +219,7 @@ async def decide_spend(ctx: ModelContext) -> Decision:
 
 @kinds.wrap()
 async def around_model(
-    ctx: ModelContext, call_next: Callable[[ModelContext], Awaitable[ModelAnswer]]
+    ctx: ModelContext, call_next: Next[ModelContext, ModelAnswer]
 ) -> ModelAnswer:
     """Run around one attempt of a model call."""
 
@@ -256,9 +253,7 @@ async def decide_approval(ctx: ToolContext) -> Decision:
 
 
 @kinds.wrap()
-async def around_tool(
-    ctx: ToolContext, call_next: Callable[[ToolContext], Awaitable[ToolOutcome]]
-) -> ToolOutcome:
+async def around_tool(ctx: ToolContext, call_next: Next[ToolContext, ToolOutcome]) -> ToolOutcome:
     """Run around one attempt of a tool call."""
 
 

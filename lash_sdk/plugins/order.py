@@ -22,7 +22,8 @@ def ordered(plugins: Iterable[Registered]) -> list[Registered]:
     Raises:
         PluginConflict: `before` and `after` form a circle; it's named.
     """
-    found, out = list(plugins), list[Registered]()
+    found = list(plugins)
+    out: list[Registered] = []
     for phase in PHASES:
         out += _phase([p for p in found if getattr(p.thing, "phase", "normal") == phase])
     return out

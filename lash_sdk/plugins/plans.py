@@ -9,14 +9,14 @@ implements has no plan, and costs the kernel one look.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from ..contexts import SessionContext
 from ..errors import PluginFault, ToolDenied
 from ..hooks.answers import Abort, Allow, Ask, Deny
-from ..hooks.kinds import Hook
+from ..hooks.kinds import Hook, Next
 from .faults import SWITCHABLE, blame
 from .registered import Registered
 
@@ -288,7 +288,7 @@ async def _decision(ctx: Any, hook: Hook[Any], impl: Impl, isolate: bool) -> Any
 def _wrap(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
     """Return what nests the wraps around an inner call, the first outermost."""
 
-    def nest(inner: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
+    def nest(inner: Next[Any, Any]) -> Next[Any, Any]:
         for impl in reversed(impls):
             inner = _ring(hook, impl, inner)
         return inner
@@ -296,9 +296,7 @@ def _wrap(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
     return nest
 
 
-def _ring(
-    hook: Hook[Any], impl: Impl, inner: Callable[[Any], Awaitable[Any]]
-) -> Callable[[Any], Awaitable[Any]]:
+def _ring(hook: Hook[Any], impl: Impl, inner: Next[Any, Any]) -> Next[Any, Any]:
     """Return *inner* with one wrap around it; only its own faults are its own."""
 
     async def ring(ctx: Any) -> Any:

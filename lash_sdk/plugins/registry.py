@@ -10,7 +10,7 @@ import inspect
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import pluggy
 
@@ -22,6 +22,9 @@ from .faults import blame
 from .order import ordered
 from .plans import Impl, compile_plan
 from .registered import Registered
+
+Start: TypeAlias = Callable[[], Awaitable[None]]
+"""Opens the app, and returns once it's closed."""
 
 
 class Plans:
@@ -134,17 +137,13 @@ class Registry:
                 answers.append((impl, value))
         return answers
 
-    def around_app(
-        self, ctx: HostContext, inner: Callable[[], Awaitable[None]]
-    ) -> Callable[[], Awaitable[None]]:
+    def around_app(self, ctx: HostContext, inner: Start) -> Start:
         """Return *inner* with every `around_app` around it, the first outermost."""
         for impl in reversed(self._impls["around_app"]):
             inner = self._app_ring(impl, ctx, inner)
         return inner
 
-    def _app_ring(
-        self, impl: Impl, ctx: HostContext, inner: Callable[[], Awaitable[None]]
-    ) -> Callable[[], Awaitable[None]]:
+    def _app_ring(self, impl: Impl, ctx: HostContext, inner: Start) -> Start:
         async def ring() -> None:
             raised: Exception | None = None
 
@@ -186,7 +185,8 @@ class Registry:
     def _impl(self, hook: Hook[Any], found: Any) -> Impl:
         plugin = self._by_name[found.plugin_name]
         function = found.function
-        waits, arguments = _is_async(function), tuple(found.argnames)
+        waits = _is_async(function)
+        arguments = tuple(found.argnames)
         bound = inspect.ismodule(plugin.thing) or inspect.ismethod(function)
         if found.wrapper or found.hookwrapper:
             wrong = "expected a plain function, found a pluggy wrapper: take an around_... hook"
