@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 from weakref import WeakValueDictionary
@@ -24,7 +24,7 @@ from .plugins.supply import Supplies
 from .policy import Durability, Limits, OnBusy, OnInterrupted, Policy, Retry
 from .ports import Model, SessionSummary, Store
 from .prompt import PromptPart
-from .session import Lane, Session, act, open_live
+from .session import Desk, Lane, Rules, Session, act, interrupted, open_live
 from .tools import Function, Tool, as_tool
 
 ID_LIMIT = 255
@@ -83,11 +83,12 @@ class Lash:
         self._tools = tuple([as_tool(each) for each in tools])
         self._given = tuple(plugins)
         self._autoload = autoload
-        self._on_busy: OnBusy = on_busy
+        self._rules = Rules(on_busy=on_busy, on_interrupted=on_interrupted, durability=durability)
         self._config = dict(config or {})
         text = instructions if isinstance(instructions, str) else ""
         self._parts = () if isinstance(instructions, str) else tuple(instructions)
         self._policy = Policy(instructions=text, limits=limits or Limits(), retry=retry or Retry())
+        self._desk = Desk(model=self.model, open=self.session, release=self._release)
         self._lanes: dict[str, Lane] = {}
         self._doors: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._models: dict[str, Model] = {}
@@ -257,7 +258,7 @@ class Lash:
             elif opening.changes_anything:
                 raise InvalidInput(f"session {opening.id!r} is open already: use session.configure")
             lane.handles += 1
-        return Session(lane, self.model, self._release)
+        return Session(lane, self._desk)
 
     async def _make_lane(self, opening: Opening) -> Lane:
         wanted = self._model if opening.model is None else opening.model
@@ -271,7 +272,9 @@ class Lash:
         await open_live(live, keep=opening.kept)
         if own is not None and live.policy.model != own.name:
             own = None  # the session was configured to use another
-        return Lane(live, self._on_busy, own, opening.kept)
+        lane = Lane(live, replace(self._rules, kept=opening.kept), own)
+        lane.interrupted = await interrupted(live)
+        return lane
 
     def _live(
         self, id: str, tools: Sequence[Tool] | None, model: Model | None, policy: Policy

@@ -26,7 +26,7 @@ class Stored(Value, title="component"):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Component:
+class Component(Value):
     """
     A part of a session's state that changed: tools, policy, protocol, a plugin.
 

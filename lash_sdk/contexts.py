@@ -215,6 +215,8 @@ class ToolContext(SessionContext):
         read_blob: Takes a `Blob`, returns its bytes when awaited.
         arguments: What will be, or was, executed; None until they're known.
         attempt: From 1.
+        recovered: Whether the call may have been made before, by a process that
+            ended meanwhile.
         outcome: In `after_tool`, and for whoever wraps the call.
         cancelled: Set when the call is given up; a sync tool may look.
         attached: Blobs that the tool returned, with their bytes.
@@ -228,6 +230,7 @@ class ToolContext(SessionContext):
     read_blob: Callable[[Blob], Awaitable[bytes]] = field(kw_only=True)
     arguments: Arguments | None = field(default=None, init=False)
     attempt: int = field(default=1, init=False)
+    recovered: bool = field(default=False, init=False)
     outcome: ToolOutcome | None = field(default=None, init=False)
     cancelled: bool = field(default=False, init=False)
     attached: list[Blob] = field(default_factory=list, init=False)

@@ -106,7 +106,13 @@ class RevisionConflict(LashError):
     """
     Raised when a session's revision is no longer the one a commit expects.
 
-    Nothing was written. Open the session again and run the turn again.
+    Nothing was written. What the turn had done stays on record until it's
+    discarded: `session.fork(journal=error.turn)` makes a session of it, and
+    `session.discard(error.turn)` forgets it.
+
+    Attributes:
+        turn: The id of the turn that lost, where it was one.
+        journal: Its rows, as `lash_sdk.ports.JournalRow`.
     """
 
     def __init__(self, session: str, *, expected: int, actual: int) -> None:
@@ -114,6 +120,8 @@ class RevisionConflict(LashError):
         self.session = session
         self.expected = expected
         self.actual = actual
+        self.turn: str | None = None
+        self.journal: tuple[object, ...] = ()
 
 
 class OperationMismatch(LashError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
-from .json import Json, JsonObject, plain
+from .json import Json, JsonObject, Tagged, plain
 from .messages import Message
 from .outcomes import Issue, StopReason, ToolRecord, TurnOutcome
 from .usage import NOTHING, Usage, UsageRow
@@ -20,21 +20,27 @@ from .usage import NOTHING, Usage, UsageRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Tagged):
     """What answers an effect; `key` is the effect's."""
 
     key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InputAccepted:
-    """A user's input became this turn's; `messages` start it."""
+class InputAccepted(Tagged, title="event", kind="input"):
+    """
+    A user's input became this turn's; `messages` start it.
+
+    Attributes:
+        inbox: Keys of the messages that come from the session's inbox.
+    """
 
     messages: tuple[Message, ...]
+    inbox: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnPrepared(Reply):
+class TurnPrepared(Reply, title="event", kind="prepared"):
     """
     Prompt and tools are ready for a model call.
 
@@ -48,7 +54,7 @@ class TurnPrepared(Reply):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnAborted(Reply):
+class TurnAborted(Reply, title="event", kind="aborted"):
     """A plugin refused the turn before it began; nothing of it is kept."""
 
     plugin: str
@@ -57,12 +63,12 @@ class TurnAborted(Reply):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelAnswered(Reply):
+class ModelAnswered(Reply, title="event", kind="answered"):
     """
     A model's answer is complete.
 
     Attributes:
-        message: With the provider's own call ids; the turn replaces them.
+        message: Whatever its call ids are, the turn replaces them with its own.
         model: The model that answered.
         misfit: Why the text isn't the structured output that was asked for.
         value: The structured output, where it fits.
@@ -77,7 +83,7 @@ class ModelAnswered(Reply):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFailed(Reply):
+class ModelFailed(Reply, title="event", kind="failed"):
     """
     A model gave no answer that can be kept, after all retries.
 
@@ -93,7 +99,7 @@ class ModelFailed(Reply):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolsFinished(Reply):
+class ToolsFinished(Reply, title="event", kind="tools"):
     """
     Every tool the model asked for has an outcome, good or bad.
 
@@ -110,22 +116,28 @@ class ToolsFinished(Reply):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointPassed(Reply):
-    """Hooks and inbox were asked; `messages` are what they added."""
+class CheckpointPassed(Reply, title="event", kind="passed"):
+    """
+    Hooks and inbox were asked; `messages` are what they added.
+
+    Attributes:
+        inbox: Keys of the messages that come from the session's inbox.
+    """
 
     messages: tuple[Message, ...] = ()
     issues: tuple[Issue, ...] = ()
+    inbox: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointAborted(Reply):
+class CheckpointAborted(Reply, title="event", kind="refused"):
     """A plugin ended the turn at a checkpoint, or its hook failed there."""
 
     issue: Issue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommitAccepted(Reply):
+class CommitAccepted(Reply, title="event", kind="committed"):
     """The turn is durable."""
 
     revision: int
@@ -133,7 +145,7 @@ class CommitAccepted(Reply):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnStopped:
+class TurnStopped(Tagged, title="event", kind="stopped"):
     """
     The turn was told to stop from outside: cancelled, out of time or budget.
 

@@ -17,7 +17,6 @@ from lash_sdk.errors import (
     LashError,
     PluginConflict,
     PluginFault,
-    RevisionConflict,
     SessionClosed,
     SessionDeleted,
     StoreBusy,
@@ -368,26 +367,21 @@ async def test_both_levels_of_durability_run() -> None:
 # --- one store, two apps -------------------------------------------------------
 
 
-async def test_of_two_apps_on_one_store_the_slower_is_told_and_goes_on() -> None:
+async def test_of_two_apps_on_one_store_the_second_goes_on_from_the_first() -> None:
     """
-    The compare-and-swap alone decides; the loser reads anew and can try again.
+    A turn begins where the session is, whoever brought it there.
     """
     store = MemoryStore()
     async with app("one", "three", store=store) as first, app("two", "four", store=store) as other:
         ours, theirs = await first.session("s"), await other.session("s")
         await ours.run("go")
-        with pytest.raises(RevisionConflict) as caught:
-            await theirs.run("go")
-        assert (0, 1) == (caught.value.expected, caught.value.actual)
-        assert ours.messages == theirs.messages
-        turn = await theirs.run("again")
+        turn = await theirs.run("on")
 
         assert (2, 2) == (turn.index, turn.revision)
-        assert ["go", "one", "again", "four"] == [m.text for m in theirs.messages]
-        assert 15 * 3 == theirs.usage().total  # what the lost turn cost is owed, too
+        assert ["go", "one", "on", "two"] == [m.text for m in theirs.messages]
 
 
-async def test_after_a_conflict_everything_is_what_the_store_has() -> None:
+async def test_what_others_committed_is_there_when_a_turn_begins() -> None:
     """
     Not history alone: plugin state, hidden tools and policy were changed as well.
     """
@@ -420,8 +414,6 @@ async def test_after_a_conflict_everything_is_what_the_store_has() -> None:
         await ours.run("two")
         await ours.hide("add")
         await ours.configure(instructions="Be brief.")
-        with pytest.raises(RevisionConflict):
-            await theirs.run("lost")
         seen.clear()
         await theirs.run("three")
 

@@ -31,7 +31,7 @@ from lash_sdk.memory import MemoryStore
 from lash_sdk.messages import Image, Message, Text, assistant, note, user
 from lash_sdk.outcomes import Finished, Stopped
 from lash_sdk.policy import Policy
-from lash_sdk.ports import Chunk, Emit, ModelAnswer, ModelRequest
+from lash_sdk.ports import Chunk, Emit, ModelAnswer, ModelRequest, Store
 from lash_sdk.session import Session
 from lash_sdk.testing import Reply, ScriptedModel, call, failure, reply
 
@@ -189,11 +189,10 @@ async def test_usage_counts_what_is_committed_and_what_is_not_yet() -> None:
         assert (9, 7, 2) == (report.total, report.input, report.output)
         assert {"turn": Usage(input=7, output=2)} == report.by_source
         assert 2 == len(report.rows)
-        with pytest.raises(Unavailable):
-            session.usage(inherited=True)
 
 
-async def test_what_a_failed_commit_cost_is_still_owed() -> None:
+@pytest.mark.parametrize("durability", ["effect", "turn"])
+async def test_what_a_failed_commit_cost_is_still_owed(durability: Any) -> None:
     """
     The provider was paid; the next commit brings the rows home, once.
     """
@@ -207,19 +206,22 @@ async def test_what_a_failed_commit_cost_is_still_owed() -> None:
             return await super().commit(commit)
 
     store = Full()
-    async with app("lost", "kept", store=store) as lash:
+    async with app("first", "second", store=store, durability=durability) as lash:
         session = await lash.session("s")
         with pytest.raises(StoreFull):
             await session.run("go")
         assert (0, (), 15) == (session.revision, session.messages, session.usage().total)
         store.full = False
+        resumed = await session.resume()
+        assert (durability == "effect") == (resumed is not None)
         await session.run("again")
         assert 30 == session.usage().total
     async with app(store=store) as lash:
         session = await lash.session("s")
 
         assert 30 == session.usage().total
-        assert ["again", "kept"] == [message.text for message in session.messages]
+        said = [message.text for message in session.messages]
+        assert (["go", "first"] if resumed else []) + ["again", "second"] == said
 
 
 async def test_a_refused_turn_leaves_nothing_behind() -> None:
@@ -598,25 +600,39 @@ async def test_any_other_text_is_an_id(id: str) -> None:
         assert [id] == [row.id for row in await lash.sessions()]
 
 
-@pytest.mark.parametrize(
-    "name", ["resume", "discard", "enqueue", "withdraw", "append", "fork", "checkout", "observe"]
-)
-async def test_what_needs_the_journal_says_so(name: str) -> None:
+class Bare(MemoryStore):
     """
-    The names are there, and none of them pretends.
+    A store that can only commit.
     """
-    arguments: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
-        "enqueue": (("text",), {"key": "k"}),
-        "withdraw": (("k",), {}),
-        "append": (([],), {}),
-        "checkout": (("node",), {}),
-    }
-    async with app() as lash:
+
+    capabilities = frozenset(("commit",))
+    claim = Store.claim
+    journal_put = Store.journal_put
+    journal = Store.journal
+    enqueue = Store.enqueue
+    pending = Store.pending
+    withdraw = Store.withdraw
+    fork = Store.fork
+
+
+async def test_a_store_that_can_only_commit_will_do() -> None:
+    """
+    What it can't do isn't done, and asking for it says what's missing.
+    """
+    async with app("hi", store=Bare()) as lash:
         session = await lash.session("s")
-        plain, named = arguments.get(name, ((), {}))
-        with pytest.raises(Unavailable, match="effect journal"):
-            result = getattr(session, name)(*plain, **named)
-            await result
+        await session.run("go")
+
+        assert (1, False) == (session.revision, session.interrupted)
+        assert await session.resume() is None
+        assert await session.discard() is None
+        for capability, refused in (
+            ("inbox", session.enqueue("text", key="k")),
+            ("inbox", session.withdraw("k")),
+            ("fork", session.fork()),
+        ):
+            with pytest.raises(Unavailable, match=capability):
+                await refused
 
 
 # --- at the same time ----------------------------------------------------------
@@ -665,19 +681,41 @@ async def test_a_queue_is_first_come_first_served() -> None:
     assert [1, 2, 3, 4, 5] == [turn.index for turn in turns]
 
 
-async def test_a_fork_on_busy_waits_for_the_journal() -> None:
+async def test_a_fork_on_busy_runs_on_what_is_committed() -> None:
     """
-    It's a word of ours already, and says what's missing.
+    Both go on from the same point; the record says which session has which.
     """
     gate = Gate()
-    async with app(gate, on_busy="fork") as lash:
+    async with app("first", gate, "aside", on_busy="fork") as lash:
         session = await lash.session("s")
-        task = asyncio.create_task(session.run("go"))
+        await session.run("go")
+        task = asyncio.create_task(session.run("on"))
         await gate.reached.wait()
-        with pytest.raises(Unavailable, match="fork"):
-            await session.run("more")
+        aside = await session.run("meanwhile")
         gate.free.set()
         await task
+        fork = await lash.session(aside.session)
+
+        assert f"s~{aside.id}" == aside.session
+        assert ["go", "first", "meanwhile", "aside"] == [m.text for m in fork.messages]
+        assert "meanwhile" not in [m.text for m in session.messages]
+        assert (2, 2) == (session.revision, fork.revision)
+
+
+async def test_a_fork_on_busy_of_a_first_turn_has_nothing_to_share() -> None:
+    """
+    It's a session of its own all the same.
+    """
+    gate = Gate()
+    async with app(gate, "aside", on_busy="fork") as lash:
+        session = await lash.session("s")
+        task = asyncio.create_task(session.run("on"))
+        await gate.reached.wait()
+        aside = await session.run("meanwhile")
+        gate.free.set()
+        await task
+
+        assert (f"s~{aside.id}", 1) == (aside.session, aside.revision)
 
 
 async def test_turns_of_different_sessions_run_at_once() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from lash_sdk.effects import AskModel, CallTools, PassCheckpoint, Prepare, WriteCommit
 from lash_sdk.errors import InvalidHistory, ProtocolError, StoreCorrupt
-from lash_sdk.events import Event, InputAccepted, ToolsFinished, TurnStopped
+from lash_sdk.events import CheckpointPassed, Event, InputAccepted, ToolsFinished, TurnStopped
 from lash_sdk.graph import check_pairs
 from lash_sdk.json import Json, decode, encode
 from lash_sdk.messages import Image, Message, Text, ToolCall, ToolResult, assistant, note, user
@@ -860,3 +860,21 @@ def test_the_golden_folder_holds_nothing_else() -> None:
     A file that no test reads says nothing.
     """
     assert {f"{name}.jsonl" for name in GOLDEN} == {path.name for path in Path(FOLDER).iterdir()}
+
+
+# --- the inbox -------------------------------------------------------------------
+
+
+def test_a_turn_knows_what_it_took_from_the_inbox() -> None:
+    """
+    At its start and at each checkpoint; its commit consumes just that.
+    """
+    begun, _ = advance(Turn(id="t"), InputAccepted(messages=(ASK,), inbox=("a",)))
+    turn = play(*BEGUN, said("hello"))
+    turn = advance(
+        turn, CheckpointPassed(key=turn.key, messages=(user("more"),), inbox=("b", "c"))
+    )[0]
+
+    assert ("a",) == begun.inbox
+    assert ("b", "c") == turn.inbox
+    assert turn == turn_from_json(turn_to_json(turn))

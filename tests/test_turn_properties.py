@@ -76,7 +76,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "the answer is forgotten": ("outcome=turn.pending", "outcome=None"),
     "before_turn is asked each time": ("first=turn.step == 1", "first=True"),
     "providers' ids are kept": (
-        "message, calls = _own_ids(event.message, turn.key)",
+        "message, calls = own_ids(event.message, turn.key)",
         "message, calls = event.message, event.message.calls",
     ),
     "tokens are never short": ("turn.usage.total >= tokens", "False"),

@@ -11,15 +11,14 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from ..errors import LashError
 from ..events import ToolEnded, ToolsFinished, ToolStarted
-from ..messages import Message, Text, ToolCall, ToolResult
-from ..outcomes import Cancelled, Failure, Issue, ToolRecord
+from ..journal import CallResult
+from ..messages import Message, ToolCall
+from ..outcomes import Cancelled, Failure
 from ..policy import GRACE
-from .call import Made, make_call, record_of
-from .directives import welcome
+from .call import make_call, record_of
 from .live import Live
-from .projection import status
+from .made import Made
 
 
 @dataclass(slots=True)
@@ -29,36 +28,46 @@ class Batch:
 
     Attributes:
         key: The effect's.
-        made: What came of them beside their records.
+        done: What came of those that have ended, by position.
     """
 
     live: Live
     turn: str
     key: str
     calls: tuple[ToolCall, ...]
-    made: Made = field(default_factory=Made)
+    done: dict[int, CallResult] = field(default_factory=dict)
 
     async def run(self) -> ToolsFinished:
-        """Return every call's record and result; being cancelled closes them."""
+        """
+        Return every call's record and result; being cancelled closes them.
+
+        Raises:
+            LashError: The journal can't be kept, or a plugin's state can't.
+        """
         # Each call has a task of its own: one that ignores being cancelled can then
         # be left behind, and one that cancels itself cancels nobody else.
-        tasks: dict[int, asyncio.Task[ToolRecord]] = {}
+        tasks: list[asyncio.Task[None]] = []
         try:
             for together in self._order():
-                begun = {at: asyncio.create_task(self._one(at)) for at in together}
-                tasks |= begun
-                await asyncio.wait(begun.values())
+                begun = [asyncio.create_task(self._one(at)) for at in together]
+                tasks += begun
+                await asyncio.wait(begun)
+                for error in [task.exception() for task in begun if not task.cancelled()]:
+                    if error is not None:
+                        raise error
         except asyncio.CancelledError:
-            await _give_up(tasks.values())
-        records = [_record(call, tasks.get(at)) for at, call in enumerate(self.calls)]
-        results = tuple([self._project(record) for record in records])
-        self._keep()
+            await _give_up(tasks)
+        results = [self._result(at) for at in range(len(self.calls))]
+        for result in results:
+            self.live.injections += result.queued
+            for blob in result.blobs:
+                self.live.blobs[blob.sha256] = blob
         return ToolsFinished(
             key=self.key,
-            results=Message(role="tool", parts=results),
-            records=tuple(records),
-            issues=tuple(self.made.issues),
-            abort=self.made.abort,
+            results=Message(role="tool", parts=tuple([each.result for each in results])),
+            records=tuple([each.record for each in results]),
+            issues=tuple([issue for each in results for issue in each.issues]),
+            abort=next((each.abort for each in results if each.abort is not None), None),
         )
 
     def _order(self) -> list[list[int]]:
@@ -73,48 +82,44 @@ class Batch:
                 parallel.append(at)
         return [parallel, *serial] if parallel else serial
 
-    async def _one(self, at: int) -> ToolRecord:
-        """Return the record of one call; a defect in its making is its outcome."""
+    async def _one(self, at: int) -> None:
+        """Make one call, or take it from the record; a defect is its outcome."""
         live, turn, call, key = self.live, self.turn, self.calls[at], f"{self.key}/{at}"
+        intent, known = live.seam.call(key)
+        if known is not None:
+            self.done[at] = known
+            return
         if live.watch is not None:
             arguments = call.arguments
             live.watch(ToolStarted(turn=turn, call=call.id, name=call.name, arguments=arguments))
         try:
-            record = await live.seam.call(key, lambda: make_call(live, turn, key, call, self.made))
+            result = await make_call(live, turn, key, call, intent)
         except (Exception, SystemExit) as error:
+            if live.seam.broken is not None:
+                raise
             text = f"{type(error).__name__}: {error}"
             failure = Failure(
                 reason="internal", code="tool_crashed", message=text, source="runtime"
             )
-            record = record_of(call, failure)
+            result = Made().close(live, record_of(call, failure))
+        if at in self.done:
+            return  # it was given up meanwhile
+        self.done[at] = result
+        live.seam.finish(key, result)
         if live.watch is not None:
-            live.watch(ToolEnded(turn=turn, record=record))
-        return record
+            live.watch(ToolEnded(turn=turn, record=result.record))
+        if len(self.done) < len(self.calls):
+            await live.seam.flush()
 
-    def _project(self, record: ToolRecord) -> ToolResult:
-        """Return what the model is shown; a failing projector shows its error."""
-        name, outcome = record.name, record.outcome
-        try:
-            parts = tuple(self.live.projector(name, outcome))
-        except Exception as error:
-            text = f"[failed: projector] {type(error).__name__}: {error}"
-            parts = (Text(text=text),)
-            self.made.issues.append(Issue(kind="plugin", code="tool_projector", message=text))
-        return ToolResult(call=record.call, name=name, status=status(outcome), parts=parts)
-
-    def _keep(self) -> None:
-        """Keep blobs for the commit, and messages for the next checkpoint."""
-        for blob in self.made.blobs:
-            self.live.blobs[blob.sha256] = blob
-        for plugin, messages in self.made.queued:
-            try:
-                self.live.injections += welcome(plugin, messages)
-            except LashError as error:
-                text = f"plugin {plugin!r} in after_tool: {error}"
-                self.made.issues.append(Issue(kind="plugin", code="plugin_messages", message=text))
+    def _result(self, at: int) -> CallResult:
+        """Return what a call came to: it's cancelled if it never began or has no end."""
+        if at not in self.done:
+            self.done[at] = Made().close(self.live, record_of(self.calls[at], Cancelled()))
+            self.live.seam.finish(f"{self.key}/{at}", self.done[at])
+        return self.done[at]
 
 
-async def _give_up(tasks: Collection[asyncio.Task[ToolRecord]]) -> None:
+async def _give_up(tasks: Collection[asyncio.Task[None]]) -> None:
     """Cancel what runs and wait for it, though not for ever."""
     loop = asyncio.get_running_loop()
     until = loop.time() + GRACE
@@ -128,10 +133,3 @@ async def _give_up(tasks: Collection[asyncio.Task[ToolRecord]]) -> None:
             continue  # once is enough; whoever did it is told after the commit
     for task in running:  # so that nobody is told of its exception
         task.add_done_callback(lambda task: task.cancelled() or task.exception())
-
-
-def _record(call: ToolCall, task: asyncio.Task[ToolRecord] | None) -> ToolRecord:
-    """Return what a call came to: it's cancelled if it never began or has no end."""
-    if task is None or not task.done() or task.cancelled() or task.exception():
-        return record_of(call, Cancelled())
-    return task.result()

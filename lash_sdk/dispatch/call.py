@@ -9,38 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Final
 
 from ..contexts import ALL_ROLES, ToolContext
 from ..errors import InvalidInput, PluginFault, ToolDenied
 from ..hooks.answers import Abort, Allow, Ask, Deny
+from ..journal import CallResult, Intent
 from ..json import Json, encode
-from ..messages import Blob, Message, ToolCall
+from ..messages import ToolCall
 from ..outcomes import Cancelled, Failure, FailureClass, Issue, Success, ToolOutcome, ToolRecord
 from ..tools import Tool, as_json, attachments, parse_arguments
 from . import candidate
 from .live import Live
+from .made import Made
 from .threads import in_thread
-
-
-@dataclass(slots=True)
-class Made:
-    """
-    What came of one call, beside its record.
-
-    Attributes:
-        queued: Messages for the next checkpoint, with the plugin's name.
-        abort: Set if a gate ended the turn.
-        blobs: Bytes that the outcome refers to.
-        issues: What went wrong in plugins around it.
-    """
-
-    queued: list[tuple[str, tuple[Message, ...]]] = field(default_factory=list)
-    abort: Issue | None = None
-    blobs: list[Blob] = field(default_factory=list)
-    issues: list[Issue] = field(default_factory=list)
 
 
 def idempotency_key(key: str, name: str) -> str:
@@ -48,23 +31,44 @@ def idempotency_key(key: str, name: str) -> str:
     return hashlib.sha256(f"lash-tool:{key}:{name}".encode()).hexdigest()
 
 
-async def make_call(live: Live, turn: str, key: str, call: ToolCall, made: Made) -> ToolRecord:
-    """Return the record of *call*, whose effect key is *key*."""
-    tool = live.toolbox.get(call.name)
-    if tool is None:
-        names = ", ".join(sorted(live.toolbox.names)) or "none"
-        text = f"there is no tool {call.name!r}; tools: {names}"
-        return record_of(call, _failure("unavailable", "tool_unavailable", text))
-    ctx = ToolContext(
+async def make_call(
+    live: Live, turn: str, key: str, call: ToolCall, intent: Intent | None = None
+) -> CallResult:
+    """
+    Return what comes of *call*, whose effect key is *key*.
+
+    With an *intent*, a process that ended meanwhile was about to make it.
+    """
+    made = Made()
+    if live.seam.closing:
+        record = _given_up(call, intent)
+    elif intent is not None:
+        record = await _recover(live, _context(live, turn, key, call), made, intent)
+    else:
+        record = await _make(live, _context(live, turn, key, call), made, key)
+    return made.close(live, record)
+
+
+def _context(live: Live, turn: str, key: str, call: ToolCall) -> ToolContext:
+    return ToolContext(
         live,
         turn,
         call=call,
-        tool=tool,
+        tool=live.toolbox.get(call.name),
         idempotency_key=idempotency_key(key, call.name),
         tell=live.progress,
         roles=ALL_ROLES,
         read_blob=live.read_blob,
     )
+
+
+async def _make(live: Live, ctx: ToolContext, made: Made, key: str) -> ToolRecord:
+    """Return the record of a call that nobody made before."""
+    call, tool = ctx.call, ctx.tool
+    if tool is None:
+        names = ", ".join(sorted(live.toolbox.names)) or "none"
+        text = f"there is no tool {call.name!r}; tools: {names}"
+        return record_of(call, _failure("unavailable", "tool_unavailable", text))
     text = call.arguments
     if live.plans.before_tool is not None:
         prepared = await _before(live, ctx, made)
@@ -82,12 +86,37 @@ async def make_call(live: Live, turn: str, key: str, call: ToolCall, made: Made)
     decided, refusal = await _decide(live, ctx, made)
     if refusal is not None:
         return record_of(call, refusal, shown, decided=decided)
-    return await _run(live, ctx, made, shown, decided)
+    intent = Intent(
+        tool=call.name, arguments=shown, idempotency_key=ctx.idempotency_key, decided=decided
+    )
+    await live.seam.intend(key, intent)
+    return await _run(live, ctx, made, intent)
 
 
-async def _run(
-    live: Live, ctx: ToolContext, made: Made, shown: Json, decided: str | None
-) -> ToolRecord:
+async def _recover(live: Live, ctx: ToolContext, made: Made, intent: Intent) -> ToolRecord:
+    """Return the record of a call that may have been made, by the tool's own rule."""
+    tool = ctx.tool
+    if tool is not None and tool.definition.on_recovery != "report":
+        try:
+            ctx.arguments = tool.validate(encode(intent.arguments).decode("ascii"))
+        except InvalidInput:
+            pass  # the tool has changed: nobody can tell what was done
+        else:
+            ctx.recovered = True
+            return await _run(live, ctx, made, intent)
+    failure = _failure("execution", "outcome_unknown", UNKNOWN, source="runtime")
+    return record_of(ctx.call, failure, intent.arguments, decided=intent.decided)
+
+
+def _given_up(call: ToolCall, intent: Intent | None) -> ToolRecord:
+    """Return the record of a call that's closed because its turn is discarded."""
+    if intent is None:
+        return record_of(call, Cancelled(message="discarded before it was made"))
+    outcome = Cancelled(message="discarded; it may have been made")
+    return record_of(call, outcome, intent.arguments, decided=intent.decided)
+
+
+async def _run(live: Live, ctx: ToolContext, made: Made, intent: Intent) -> ToolRecord:
     """Make the call that was allowed, and let hooks look at its outcome."""
     started = perf_counter()
     outcome: ToolOutcome
@@ -104,7 +133,7 @@ async def _run(
         ctx.outcome = outcome
         if live.plans.after_tool is not None:
             outcome = await _after(live, ctx, made) or outcome
-    return record_of(ctx.call, outcome, shown, seconds=seconds, decided=decided)
+    return record_of(ctx.call, outcome, intent.arguments, seconds=seconds, decided=intent.decided)
 
 
 async def _before(live: Live, ctx: ToolContext, made: Made) -> candidate.Candidate:
@@ -223,6 +252,10 @@ async def _invoke(tool: Tool, ctx: ToolContext) -> Any:
     return await in_thread(tool.run, arguments)
 
 
+UNKNOWN: Final = (
+    "the process ended while this ran, so whether it took effect is unknown;"
+    " check before calling it again"
+)
 PLAIN: Final = frozenset((str, int, bool, type(None)))
 """Types that validation leaves as they were sent."""
 

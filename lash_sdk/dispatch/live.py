@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..contexts import EventContext, FaultContext, SessionContext, ToolContext, TurnContext
+from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..errors import Unavailable
 from ..events import PluginEmitted, PluginFailed, SessionEvent, ToolProgressed
 from ..graph import Graph, History
@@ -33,6 +34,9 @@ from ..usage import Ledger, UsageRow
 from .projection import project
 from .toolbox import Toolbox
 
+OPEN: Final = OpenSeam()
+"""Where a turn stands without a journal."""
+
 MODEL_HOOKS: Final = (
     "around_model",
     "decide_spend",
@@ -44,6 +48,15 @@ MODEL_HOOKS: Final = (
 
 PREPARE_HOOKS: Final = ("before_turn", "provide_availability", "provide_tools")
 """Hooks that are called when a model call is prepared."""
+
+OUTSIDE: Final[dict[type[Effect], tuple[str, ...]]] = {
+    AskModel: (),
+    Prepare: PREPARE_HOOKS,
+    PassCheckpoint: ("at_checkpoint",),
+    CallTools: ("before_tool", "decide_tool"),
+    WriteCommit: ("after_turn", "around_commit", "provide_commit"),
+}
+"""Effects that reach outside: always, or if one of these hooks is there."""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,11 +72,15 @@ class Live:
         history: The messages on its path.
         revision: The head's; 0 before the first commit.
         turns: Committed turns on the path.
+        given: The policy that the application opened it with.
         saved: Plugin states as last committed.
         injections: Messages that wait for the next checkpoint.
         pending: Ledger rows that aren't committed yet.
         hooks_models: Whether any plugin takes part in model calls.
         prepares: Whether any takes part in preparing one.
+        inbox: Whether the store keeps input for later turns.
+        outside: The effects that reach plugins, a model or a tool.
+        inherited: Ledgers of the sessions this one was forked from.
         blobs: What the running turn's tools returned, by hash.
         watch: Shows an event to whoever watches; None while nobody does.
     """
@@ -88,23 +105,34 @@ class Live:
     protocol_state: Json = None
     projector: Projector = project
     prompt: PromptCache = field(default_factory=PromptCache)
-    seam: Seam = field(default_factory=OpenSeam)
+    seam: Seam = OPEN
     injections: list[Message] = field(default_factory=list)
     pending: list[UsageRow] = field(default_factory=list)
     watch: Callable[[SessionEvent], None] | None = None
+    given: Policy = field(init=False)
     plans: Plans = field(init=False)
     hooks_models: bool = field(init=False)
     prepares: bool = field(init=False)
+    inbox: bool = field(init=False)
+    outside: frozenset[type[Effect]] = field(init=False)
+    inherited: Ledger = field(default_factory=Ledger)
     listeners: list[Callable[[SessionEvent], None]] = field(default_factory=list)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     blobs: dict[str, Blob] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.given = self.policy
         self.plans = self.registry.plans
         self.instances = self.registry.instances()
         self.saved = states(self.instances)
         self.hooks_models = any(getattr(self.plans, name) is not None for name in MODEL_HOOKS)
         self.prepares = any(getattr(self.plans, name) is not None for name in PREPARE_HOOKS)
+        self.inbox = "inbox" in self.store.capabilities
+        self.outside = frozenset(
+            effect
+            for effect, hooks in OUTSIDE.items()
+            if not hooks or any(getattr(self.plans, name) is not None for name in hooks)
+        )
         self.rewatch()
 
     def context(self, roles: frozenset[str] = frozenset()) -> SessionContext:

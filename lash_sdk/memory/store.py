@@ -234,6 +234,7 @@ class MemoryStore(Store):
             generation=journal.generation,
             revision=found.head.revision if found else 0,
             unfinished=bool(journal.rows),
+            waiting=bool(found and found.waiting),
         )
         return journal.claim
 

@@ -52,6 +52,7 @@ class Claim:
         generation: Grows with each holder; a stale one's journal is refused.
         revision: The head's when the claim was taken; 0 without one.
         unfinished: Whether the session's journal has rows.
+        waiting: Whether its inbox has rows that wait.
     """
 
     session: str
@@ -59,6 +60,7 @@ class Claim:
     generation: int
     revision: int = 0
     unfinished: bool = False
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,7 @@ class InboxItem:
     body: Json
 
 
-BASE: Final = frozenset(("commit",))
+BASE: Final = frozenset(("commit", "journal", "inbox", "fork"))
 
 
 class Store(ABC):
@@ -224,6 +226,9 @@ class Store(ABC):
     async def journal_put(self, claim: Claim, rows: Sequence[JournalRow]) -> None:
         """
         Make *rows* durable, all or none, and *claim* the newest that wrote any.
+
+        Rows that are there already stay as they are. As with `commit`, the
+        outcome is certain on return, also for a caller that's cancelled.
 
         Raises:
             SessionBusy: A newer claim wrote already, or *claim* was released.

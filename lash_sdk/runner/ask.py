@@ -26,7 +26,7 @@ from ..json import check
 from ..messages import Message, Reasoning, Text, ToolCall
 from ..outcomes import Issue, StopReason
 from ..ports import Chunk, Emit, ModelAnswer, ModelRequest
-from ..turn import Turn
+from ..turn import Turn, own_ids
 from ..usage import NOTHING, Usage
 from .options import Options
 from .prepare import build_prompt
@@ -204,7 +204,8 @@ class Asking:
         """
         self._note_usage(answer)
         _check_answer(answer)
-        message = Message(role="assistant", parts=tuple(answer.parts) or self._streamed())
+        said = Message(role="assistant", parts=tuple(answer.parts) or self._streamed())
+        message, _calls = own_ids(said, self._effect.key)
         usage = answer.usage
         if usage is None:
             self._spent = self._estimate(message)

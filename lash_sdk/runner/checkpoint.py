@@ -21,8 +21,8 @@ async def checkpoint(live: Live, turn: Turn, effect: PassCheckpoint) -> Event:
     """
     Return what enters the turn here, or that a plugin ended it.
 
-    What waited is taken only once the hooks have answered, so that it isn't
-    lost with a hook that fails.
+    What waited, here or in the inbox, is taken only once the hooks have
+    answered, so that it isn't lost with a hook that fails.
     """
     waiting = tuple(live.injections)
     added: tuple[Message, ...] = ()
@@ -40,7 +40,19 @@ async def checkpoint(live: Live, turn: Turn, effect: PassCheckpoint) -> Event:
             return CheckpointAborted(key=effect.key, issue=issue)
         added = applied.messages
     del live.injections[: len(waiting)]
-    messages = (*waiting, *added)
+    keys, sent = await from_inbox(live, turn.inbox)
+    messages = (*waiting, *added, *sent)
     if messages and live.watch is not None:
         live.watch(MessagesAdded(turn=turn.id, messages=messages))
-    return CheckpointPassed(key=effect.key, messages=messages)
+    return CheckpointPassed(key=effect.key, messages=messages, inbox=keys)
+
+
+async def from_inbox(
+    live: Live, taken: tuple[str, ...] = ()
+) -> tuple[tuple[str, ...], tuple[Message, ...]]:
+    """Return keys and messages of what waits in the inbox and isn't *taken* yet."""
+    if not live.inbox:
+        return (), ()
+    items = [item for item in await live.store.pending(live.id) if item.key not in taken]
+    keys = tuple([item.key for item in items])
+    return keys, tuple([Message.from_json(item.body) for item in items])

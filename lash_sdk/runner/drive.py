@@ -9,10 +9,9 @@ the cancellation go on to whoever waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, assert_never, cast
+from typing import Any, assert_never
 
 from ..commits import Receipt
 from ..contexts import TurnContext, UsageContext
@@ -30,7 +29,6 @@ from ..events import (
     TurnStopped,
     UsageAdded,
 )
-from ..messages import Message
 from ..outcomes import StopReason
 from ..turn import Phase, Turn, advance
 from .ask import CONTEXT, Asking
@@ -71,9 +69,9 @@ class Drive:
                 self._own += 1
                 self._task.cancel()
 
-    async def run(self, message: Message) -> Turn:
+    async def run(self, accepted: InputAccepted) -> Turn:
         """
-        Return the turn once it's done.
+        Return the turn on what was *accepted*, once it's done.
 
         Raises:
             PluginFault: A hook failed where the turn is then not kept.
@@ -95,9 +93,9 @@ class Drive:
             timer = loop.call_later(seconds, self._out_of_time)
         try:
             if live.plans.around_turn is None:
-                await self._loop(message)
+                await self._loop(accepted)
             else:
-                await self._wrapped(message)
+                await self._wrapped(accepted)
         except PluginFault as fault:
             if self.turn.revision is None:
                 raise
@@ -113,13 +111,13 @@ class Drive:
             raise asyncio.CancelledError
         return self.turn
 
-    async def _wrapped(self, message: Message) -> None:
+    async def _wrapped(self, accepted: InputAccepted) -> None:
         async def inner(ctx: TurnContext) -> Turn:
-            await self._loop(message)
+            await self._loop(accepted)
             return self.turn
 
         # its input isn't accepted yet, and yet it's what a wrap wants to see
-        ctx = self._live.turn_context(replace(self.turn, messages=(message,)))
+        ctx = self._live.turn_context(replace(self.turn, messages=accepted.messages))
         await self._live.plans.around_turn(inner)(ctx)
         if self.turn.outcome is None:
             raise ProtocolError(f"turn {self.turn.id!r}: a plugin's around_turn left it out")
@@ -141,23 +139,23 @@ class Drive:
             task.uncancel()
         return task.cancelling() > self._before
 
-    async def _loop(self, message: Message) -> None:
+    async def _loop(self, accepted: InputAccepted) -> None:
         live, protocol = self._live, self._live.protocol
         seam = live.seam
         if live.watch is not None:
             live.watch(TurnStarted(turn=self.turn.id, session=live.id, index=live.turns + 1))
-        event: Event = InputAccepted(messages=(message,))
+        event: Event = accepted
         while True:
             before = self.turn
             self.turn, effects = advance(before, event, protocol)
-            if len(self.turn.rows) > len(before.rows):
+            if len(self.turn.rows) > len(before.rows) and not seam.recalled:
                 self._count(before)
             if live.faults.pending:
                 await self._tell_faults()
             if not effects:
                 break
             effect = effects[0]
-            event = self._idle(effect) or await self._answer(seam.perform, effect)
+            event = self._idle(effect) or await self._answer(effect)
         await self._announce()
 
     def _idle(self, effect: Effect) -> Event | None:
@@ -166,28 +164,35 @@ class Drive:
         assert self._task is not None  # noqa: S101 - it runs
         if self._stop is not None or self._task.cancelling() > self._before:
             return None
+        if live.seam.replaying or live.seam.closing:
+            return None
         if isinstance(effect, PassCheckpoint):
-            if plans.at_checkpoint is None and not live.injections:
+            if plans.at_checkpoint is None and not live.injections and not live.inbox:
                 return CheckpointPassed(key=effect.key)
         elif isinstance(effect, Prepare) and not live.prepares:
             return TurnPrepared(key=effect.key)
         return None
 
-    async def _answer(self, perform: Callable[[Effect, Any], Any], effect: Effect) -> Event:
+    async def _answer(self, effect: Effect) -> Event:
         """Return the event that answers *effect*, or that the turn is to stop."""
+        seam = self._live.seam
         if isinstance(effect, WriteCommit):
-            return cast("Event", await perform(effect, self.perform))
+            return await seam.perform(effect, self.perform)
         assert self._task is not None  # noqa: S101 - it runs
         if self._stop is None and self._task.cancelling() > self._before:
             self._stop = TurnStopped(reason="cancelled")  # somebody swallowed it
-        if self._stop is not None:
-            return self._stop
-        try:
-            return cast("Event", await perform(effect, self.perform))
-        except asyncio.CancelledError:
-            if self._stop is None:
-                self._stop = TurnStopped(reason="cancelled")
-            return self._stop
+        if self._stop is None:
+            try:
+                event = await seam.perform(effect, self.perform)
+            except asyncio.CancelledError:
+                if self._stop is None:
+                    self._stop = TurnStopped(reason="cancelled")
+            else:
+                if seam.recalled and isinstance(effect, PassCheckpoint):
+                    self._live.injections.clear()  # they're in the answer
+                return event
+        seam.hear(effect.key, self._stop)
+        return self._stop
 
     async def perform(self, effect: Effect) -> Event:
         """Perform *effect*; return the event that answers it."""

@@ -105,6 +105,7 @@ class Settling:
             components=tuple(components),
             blobs=tuple(found.values()),
             usage=(*live.pending, *turn.rows) if live.pending else turn.rows,
+            consumed=turn.inbox,
             turn=turn.id,
         )
         if live.plans.provide_commit is not None:
@@ -131,7 +132,7 @@ class Settling:
         live = self._live
         try:
             if live.plans.around_commit is None:
-                return await live.store.commit(commit)
+                return await _send(live.store, commit)
             nest = live.plans.around_commit(self._innermost)
             receipt: Receipt = await nest(CommitContext(live, commit))
             return receipt
@@ -145,7 +146,7 @@ class Settling:
             return known
 
     async def _innermost(self, ctx: CommitContext) -> Receipt:
-        return await self._live.store.commit(ctx.commit)
+        return await _send(self._live.store, ctx.commit)
 
     def _adopt(self, commit: Commit, receipt: Receipt, messages: tuple[Message, ...]) -> None:
         """Make the session what the store has."""
@@ -162,12 +163,24 @@ class Settling:
             live.saved = states(live.instances)
 
 
+async def _send(store: Store, commit: Commit) -> Receipt:
+    """Return the receipt; input that was taken back meanwhile isn't consumed."""
+    try:
+        return await store.commit(commit)
+    except InvalidInput:
+        waiting = {item.key for item in await store.pending(commit.session)}
+        kept = tuple([key for key in commit.consumed if key in waiting])
+        if kept == commit.consumed:
+            raise
+        return await store.commit(replace(commit, consumed=kept))
+
+
 async def _known(store: Store, commit: Commit) -> Receipt:
     """Return the receipt of a commit whose caller was cancelled, maybe again."""
 
     async def ask() -> Receipt:
         known = await store.receipt(commit.session, commit.operation)
-        return known or await store.commit(commit)
+        return known or await _send(store, commit)
 
     asking = asyncio.create_task(ask())
     while not asking.done():

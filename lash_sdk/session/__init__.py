@@ -2,15 +2,29 @@
 A session: its handle, its turns as seen from outside, its life.
 
 `handle` is what applications hold, `lane` the one live session behind all
-handles of an id, `opening` how it comes out of a store, `stream` a turn watched
-while it runs, `record` a turn looked at afterwards.
+handles of an id, `opening` how it comes out of a store, `changes` what moves its
+head outside a turn, `recovery` what an interrupted turn left, `stream` a turn
+watched while it runs, `record` a turn looked at afterwards.
 """
 
 from .actions import act
+from .asks import Ask, Desk, Rules
 from .handle import Session
-from .lane import Ask, Lane
+from .lane import Lane
 from .opening import open_live
 from .record import TurnRecord
+from .recovery import interrupted
 from .stream import Stream
 
-__all__ = ["Ask", "Lane", "Session", "Stream", "TurnRecord", "act", "open_live"]
+__all__ = [
+    "Ask",
+    "Desk",
+    "Lane",
+    "Rules",
+    "Session",
+    "Stream",
+    "TurnRecord",
+    "act",
+    "interrupted",
+    "open_live",
+]

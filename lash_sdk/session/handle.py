@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
+from ..commits import Receipt
 from ..dispatch.toolbox import ToolState
 from ..errors import InvalidInput, SessionBusy, SessionClosed, Unavailable
 from ..events import SessionEvent
-from ..graph import Graph, Node
+from ..graph import Content, Graph
 from ..json import Json
 from ..messages import Blob, Message, UserPart, user
 from ..outcomes import ToolOutcome
 from ..policy import Limits, Policy
-from ..ports import InboxItem, Model
+from ..ports import InboxItem, JournalRow, Model
 from ..tools import ToolDefinition
 from ..usage import UsageReport
 from .actions import act
-from .lane import Ask, Lane
+from .asks import Ask, Desk, mint
+from .changes import append, apply_tools, checkout, configure, ending, set_tools
+from .lane import Lane
 from .output import Output
 from .record import TurnRecord
-from .stream import Stream
+from .recovery import fork_journal, rows_of
+from .stream import Stream, guarded
 
-T = TypeVar("T")
-
-NEXT = "it comes with the effect journal"
-
-log = logging.getLogger("lash.session")
+NEXT = "it comes with observation"
 
 
 class Session:
@@ -40,14 +39,11 @@ class Session:
     is the last committed state; it's immutable and never waits.
     """
 
-    __slots__ = ("_closed", "_lane", "_release", "_resolve")
+    __slots__ = ("_closed", "_desk", "_lane")
 
-    def __init__(
-        self, lane: Lane, resolve: Callable[[str | Model], Model], release: Callable[[Lane], Any]
-    ) -> None:
+    def __init__(self, lane: Lane, desk: Desk) -> None:
         self._lane = lane
-        self._resolve = resolve
-        self._release = release
+        self._desk = desk
         self._closed = False
 
     @property
@@ -77,8 +73,8 @@ class Session:
 
     @property
     def interrupted(self) -> bool:
-        """Whether a turn never finished; without a journal there is none."""
-        return False
+        """Whether a turn never finished: `resume` or `discard` it."""
+        return self._lane.interrupted is not None
 
     @property
     def running(self) -> bool:
@@ -102,14 +98,16 @@ class Session:
         Raises:
             InvalidInput: The input is empty, or the model isn't known.
             SessionBusy: A turn is running and `on_busy` is "reject".
+            TurnInterrupted: One never finished and `on_interrupted` is "refuse".
             ModelError: The model failed; the turn is committed as stopped, with
                 its record at `error.turn`.
             PluginFault: A hook failed where that aborts; nothing was committed.
-            RevisionConflict: Another process committed; nothing was written.
+            RevisionConflict: Another process committed meanwhile; what the turn
+                did is on record at `error.journal`.
             StoreError: The store couldn't commit; nothing was written.
         """
         ask = self._ask(input, output=output, model=model, instructions=instructions)
-        return await self._lane.run(ask)
+        return await self._run(ask)
 
     def stream(
         self,
@@ -127,7 +125,7 @@ class Session:
                 the last event.
         """
         ask = self._ask(input, output=output, model=model, instructions=instructions)
-        return Stream(lambda watch: self._lane.run(replace(ask, watch=watch)))
+        return Stream(lambda watch: self._run(replace(ask, watch=watch)))
 
     async def cancel(self) -> None:
         """Stop the running turn and wait until it's committed as cancelled."""
@@ -154,24 +152,22 @@ class Session:
             raise SessionBusy(self.id)
         name, own = None, lane.model
         if model is not None:
-            found = self._resolve(model)
+            found = self._desk.model(model)
             name = model if isinstance(model, str) else found.name
             own = None if isinstance(model, str) else found
         policy = lane.live.policy.with_overrides(
             model=name, instructions=instructions, limits=limits
         )
-        return await lane.configure(policy, own)
+        return await configure(lane, policy, own)
 
     def usage(self, *, inherited: bool = False) -> UsageReport:
         """
-        Return the session's tokens, committed and pending, its own alone.
+        Return the session's tokens, committed and pending.
 
-        Raises:
-            Unavailable: *inherited* was asked for; there are no forks yet.
+        Its own alone; *inherited* adds those of the sessions it was forked from,
+        up to where that was.
         """
-        if inherited:
-            raise Unavailable("usage of an origin", why=NEXT)
-        return self._lane.usage()
+        return self._lane.usage(inherited=inherited)
 
     @property
     def catalogue(self) -> Mapping[str, tuple[ToolDefinition, str, bool]]:
@@ -191,15 +187,15 @@ class Session:
             InvalidInput: *state* is of an old generation, or names no tool.
             SessionBusy: A turn is running.
         """
-        return await self._open().apply_tools(state)
+        return await apply_tools(self._open(), state)
 
     async def hide(self, *names: str) -> ToolState:
         """Make tools uncallable in this session; see `apply_tool_state`."""
-        return await self._open().set_tools(names, "hidden")
+        return await set_tools(self._open(), names, "hidden")
 
     async def show(self, *names: str) -> ToolState:
         """Make tools callable in this session; see `apply_tool_state`."""
-        return await self._open().set_tools(names, "shown")
+        return await set_tools(self._open(), names, "shown")
 
     async def act(self, name: str, **arguments: Json) -> ToolOutcome:
         """
@@ -220,20 +216,13 @@ class Session:
 
         It's called on the loop and is to return at once; what it raises is logged.
         """
-
-        def listen(event: SessionEvent) -> None:
-            try:
-                listener(event)
-            except Exception:
-                log.exception("a listener of session %r failed", self.id)
-
-        return self._open().live.listen(listen)
+        return self._open().live.listen(guarded(listener, self.id))
 
     async def close(self) -> None:
         """Give the handle back; the last one settles a running turn and releases."""
         if not self._closed:
             self._closed = True
-            await self._release(self._lane)
+            await self._desk.release(self._lane)
 
     async def __aenter__(self) -> Session:
         return self
@@ -249,39 +238,140 @@ class Session:
     def __repr__(self) -> str:
         return f"<Session {self.id!r} at revision {self.revision}>"
 
-    # What needs the effect journal is here by name already.
+    async def resume(self, *, output: Any = None) -> TurnRecord | None:
+        """
+        Finish the interrupted turn; return its record, or None if there's none.
 
-    async def resume(self) -> TurnRecord | None:
-        """Finish an interrupted turn; return None if there is none."""
-        raise Unavailable("resume", why=NEXT)
+        What it had heard from outside isn't asked for again. A tool that may have
+        run is handled as its `on_recovery` says. Without *output*, what a turn
+        with structured output answers is plain JSON in `record.value`.
 
-    async def discard(self) -> TurnRecord | None:
-        """Settle an interrupted turn without running it."""
-        raise Unavailable("discard", why=NEXT)
+        Raises:
+            SessionBusy: Somebody is at it, in this process or another.
+            ModelError: The model failed; the turn is committed as stopped.
+            StoreError: The store couldn't commit; the turn stays interrupted.
+        """
+        return await self._open().resume(None if output is None else Output(output))
+
+    async def discard(self, turn: str | None = None) -> TurnRecord | None:
+        """
+        Settle the interrupted turn without running it, as stopped("discarded").
+
+        What it did stays in the history; open calls are closed as cancelled. With
+        the id of a *turn* that lost to another commit, forget that turn instead.
+
+        Raises:
+            SessionBusy: Somebody is at it, in this process or another.
+            InvalidInput: There's no such turn.
+        """
+        return await self._open().discard(turn)
+
+    async def journal(self, turn: str) -> tuple[JournalRow, ...]:
+        """
+        Return the rows of a turn that isn't committed, in their order.
+
+        Raises:
+            InvalidInput: There are none.
+        """
+        live = self._open().live
+        return (await rows_of(live.store, live.id, turn)).rows
 
     async def enqueue(self, text: str, *, key: str) -> InboxItem:
-        """Keep input until a turn uses it."""
-        raise Unavailable("inbox", why=NEXT)
+        """
+        Keep input until a turn uses it; it's durable on return.
+
+        A running turn takes it at its next checkpoint, else the next turn does.
+        The same *key* and *text* return the first item, also once it was used.
+
+        Raises:
+            OperationMismatch: The key was used with another text.
+            InvalidInput: Text or key is empty.
+        """
+        if not key:
+            raise InvalidInput(f"key: expected text that isn't empty, found {key!r}")
+        item = InboxItem(key=key, body=user(text).to_json())
+        live = self._open().live
+        return await live.store.enqueue(live.id, item)
 
     async def withdraw(self, key: str) -> bool:
-        """Take waiting input back."""
-        raise Unavailable("inbox", why=NEXT)
+        """Take waiting input back; return False if a turn has it, or nobody."""
+        lane = self._open()
+        if lane.drive is not None and key in lane.drive.turn.inbox:
+            return False
+        return await lane.live.store.withdraw(self.id, key)
 
-    async def append(self, nodes: Sequence[Node], *, after: str | None = None) -> None:
-        """Add nodes outside a turn."""
-        raise Unavailable("append", why=NEXT)
+    async def append(self, values: Sequence[Content], *, after: str | None = None) -> Receipt:
+        """
+        Add messages or notes outside a turn; return the commit's receipt.
 
-    async def fork(self, *, id: str | None = None, at: str | None = None) -> Session:
-        """Make another session on the same history."""
-        raise Unavailable("fork", why=NEXT)
+        They become nodes after the leaf, or a branch after node *after*.
 
-    async def checkout(self, node: str) -> None:
-        """Move the leaf to another node."""
-        raise Unavailable("checkout", why=NEXT)
+        Raises:
+            InvalidHistory: The path that they end isn't one a model accepts.
+            SessionBusy: A turn is running.
+            TurnInterrupted: A turn never finished.
+        """
+        return await append(self._open(), values, after=after)
+
+    async def checkout(self, node: str) -> Receipt:
+        """
+        Go back, or over, to *node*, with tools and plugins as they were there.
+
+        Nothing is lost: what isn't on the path any more is a branch. A node inside
+        a turn stands for the end of the turn before; `receipt.leaf` says which.
+
+        Raises:
+            InvalidHistory: There's no such node, or no turn ends before it.
+            SessionBusy: A turn is running.
+            TurnInterrupted: A turn never finished.
+        """
+        return await checkout(self._open(), node)
+
+    async def fork(
+        self, *, id: str | None = None, at: str | None = None, journal: str | None = None
+    ) -> Session:
+        """
+        Return a new session on the same history, up to the head or node *at*.
+
+        It has the tools and plugin states of that node, but no usage, inbox or
+        children. With *journal*, the id of a turn that lost to another commit, it
+        begins where that turn did, and has that turn to `resume`.
+
+        Raises:
+            SessionExists: There's a session *id*.
+            InvalidHistory: There's no such node, or no turn ends before it.
+            InvalidInput: There's no such turn in the journal.
+        """
+        lane = self._open()
+        id = id or f"{self.id}~{mint()}"
+        if journal is not None:
+            await fork_journal(lane.live, id, journal)
+            lane.unsettled.pop(journal, None)
+        else:
+            end = None if at is None else ending(lane.live.graph, at)
+            await lane.live.store.fork(self.id, id, at=end)
+        forked: Session = await self._desk.open(id)
+        return forked
 
     def observe(self, cursor: str | None = None) -> AsyncIterator[SessionEvent]:
         """Watch the session across turns."""
         raise Unavailable("observe", why=NEXT)
+
+    async def _run(self, ask: Ask) -> TurnRecord:
+        """Run a turn here; in a fork if this session is busy and that's the policy."""
+        lane = self._open()
+        if lane.rules.on_busy != "fork":
+            return await lane.run(ask)
+        try:
+            return await lane.run(ask)
+        except SessionBusy:
+            turn = mint()
+            id = f"{self.id}~{turn}"
+            if lane.live.revision:
+                await lane.live.store.fork(self.id, id)
+            async with await self._desk.open(id) as other:
+                record: TurnRecord = await other._lane.run(replace(ask, turn=turn))
+                return record
 
     def _open(self) -> Lane:
         if self._closed:
@@ -301,7 +391,8 @@ class Session:
             raise InvalidInput(f"input: expected text or parts, found {input!r}")
         return Ask(
             message=user(input),
-            model=None if model is None else self._resolve(model),
+            model=None if model is None else self._desk.model(model),
+            spec=model if isinstance(model, str) else None,
             instructions=instructions,
             output=None if output is None else Output(output),
         )

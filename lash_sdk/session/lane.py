@@ -5,56 +5,35 @@ The one live session behind all handles of an id: it runs one turn at a time.
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
 
-from ..commits import Commit, Component, Receipt
-from ..contexts import ConfigContext
-from ..dispatch.live import Live
-from ..dispatch.toolbox import ToolState
+from ..dispatch.live import OPEN, Live
 from ..errors import (
-    ContextOverflow,
-    ModelError,
+    LashError,
     RevisionConflict,
     SessionBusy,
     SessionClosed,
-    Unavailable,
+    StoreError,
+    TurnInterrupted,
 )
-from ..events import SessionEvent
-from ..hooks.answers import Visibility
+from ..events import InputAccepted, SessionEvent
 from ..hooks.plugin import Plugin
-from ..messages import Message
-from ..outcomes import Finished, Stopped
-from ..policy import OnBusy, Policy
-from ..ports import Model
+from ..journal import Began, Closing, Journal
+from ..ports import Claim, JournalRow, Model
+from ..runner.checkpoint import from_inbox
 from ..runner.drive import Drive
 from ..runner.options import Options
 from ..turn import Turn
-from ..usage import NOTHING, Ledger, UsageReport
-from .opening import POLICY, reload
+from ..usage import Ledger, UsageReport, UsageRow
+from .asks import Ask, Rules, mint
+from .opening import reload
 from .output import Output
-from .record import TurnRecord
+from .record import TurnRecord, raise_failure, recorded
+from .recovery import Unfinished, rows_of, unfinished
 
-TASKS = frozenset(("tasks",))
-"""The role of `transform_policy` and `on_config_changed`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """
-    One turn that's asked for.
-
-    Attributes:
-        watch: Shown every event of this turn, and of no other.
-    """
-
-    message: Message
-    model: Model | None = None
-    instructions: str | None = None
-    output: Output | None = None
-    watch: Callable[[SessionEvent], None] | None = None
+T = TypeVar("T")
 
 
 class Lane:
@@ -65,30 +44,33 @@ class Lane:
         handles: How many handles hold it.
         model: The model object in use, if it isn't known by name.
         drive: The running turn.
+        interrupted: The turn that never finished, if there's one.
+        unsettled: What turns cost that are neither committed nor given up.
     """
 
     __slots__ = (
         "_ended",
-        "_kept",
         "_lock",
-        "_on_busy",
+        "_own",
         "closed",
         "drive",
         "handles",
+        "interrupted",
         "live",
         "model",
+        "rules",
+        "unsettled",
     )
 
-    def __init__(
-        self, live: Live, on_busy: OnBusy, model: Model | None, kept: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, live: Live, rules: Rules, model: Model | None) -> None:
         self.live = live
-        self.model = model
+        self.rules = rules
+        self.model = self._own = model
         self.handles = 0
         self.drive: Drive | None = None
+        self.interrupted: str | None = None
+        self.unsettled: dict[str, tuple[UsageRow, ...]] = {}
         self.closed = False
-        self._on_busy = on_busy
-        self._kept = kept  # parts of the policy that whoever opened it chose
         self._lock = asyncio.Lock()
         self._ended: list[asyncio.Future[None]] = []  # who waits for the turn's end
 
@@ -97,110 +79,75 @@ class Lane:
         Return the record of a turn, once it's durable.
 
         Raises:
-            SessionBusy: A turn is running, and the app's policy is to reject.
+            SessionBusy: A turn is running, and the app's policy isn't to wait.
+            TurnInterrupted: One never finished, and the policy isn't to resume.
             ModelError: The model failed; the turn is committed as stopped.
             LashError: Nothing was committed; the session is as it was.
         """
-        self._check_open()
-        if self._lock.locked():
-            if self._on_busy == "fork":
-                raise Unavailable("fork", why="it comes with the effect journal")
-            if self._on_busy == "reject":
-                raise SessionBusy(self.live.id)
-        async with self._lock:
-            self._check_open()
-            if ask.watch is None:
-                record = await self._turn(ask)
-            else:
-                unwatch = self.live.listen(ask.watch)
-                try:
-                    record = await self._turn(ask)
-                finally:
-                    unwatch()
-        _raise_failure(record)
+        claim = await self._enter(wait=self.rules.on_busy == "queue")
+        try:
+            if claim is not None and claim.unfinished:
+                await self._clear_up(claim)
+            record = await self._watched(ask.watch, self._begin(ask, claim))
+        finally:
+            await self._leave(claim)
+        raise_failure(record)
         return record
 
-    async def commit(
-        self, components: Sequence[Component], operation: str | None = None
-    ) -> Receipt:
+    async def resume(self, output: Output | None = None) -> TurnRecord | None:
         """
-        Commit a change of state outside a turn; the revision grows by one.
+        Return the record of the interrupted turn, finished; None without one.
 
         Raises:
-            SessionBusy: A turn is running.
-            RevisionConflict: Somebody else committed meanwhile; the session has
-                been read anew.
+            SessionBusy: Somebody is at it.
+            ModelError: The model failed; the turn is committed as stopped.
         """
-        self._check_open()
-        if self._lock.locked():
-            raise SessionBusy(self.live.id)
-        async with self._lock:
-            live = self.live
-            commit = Commit(
-                session=live.id,
-                expected=live.revision,
-                operation=operation or mint(),
-                turns=live.turns,
-                leaf=live.graph.leaf,
-                components=tuple(components),
-                usage=tuple(live.pending),
-            )
-            try:
-                receipt = await live.store.commit(commit)
-            except RevisionConflict:
-                await self._refresh()
-                raise
-            live.revision = receipt.revision
-            live.ledger.add(live.pending)
-            live.pending.clear()
-            return receipt
+        claim = await self._enter()
+        try:
+            found = await self.find(claim)
+            if claim is None or found is None:
+                return None
+            record = await self._again(found, claim, output)
+        finally:
+            await self._leave(claim)
+        raise_failure(record)
+        return record
 
-    async def configure(self, policy: Policy, model: Model | None) -> Policy:
+    async def discard(self, turn: str | None = None) -> TurnRecord | None:
         """
-        Commit *policy* as the session's, as plugins want it, and return it.
+        Settle the interrupted turn without running it, or forget a lost *turn*.
 
-        *model* is the object in use from then on, None if it's known by name.
+        Return the record of the settled turn; None without one.
+
+        Raises:
+            SessionBusy: Somebody is at it.
+            InvalidInput: There's no such turn.
         """
-        live = self.live
-        before = live.policy
-        if live.plans.transform_policy is not None:
-            policy = live.plans.transform_policy(live.context(TASKS), policy)
-        if model is not None and policy.model != model.name:
-            model = None  # a plugin chose another, by name
-        if policy == before:
-            self.model = model
-            return policy
-        # of a model object only this process knows
-        kept = policy if model is None else replace(policy, model="")
-        await self.commit([Component(name=POLICY, version=1, value=kept.to_json())])
-        live.policy, self.model = policy, model
-        if live.plans.on_config_changed is not None:
-            await live.plans.on_config_changed(ConfigContext(live, before, policy, roles=TASKS))
-        if live.faults.pending:
-            await live.tell_faults()
-        return policy
+        claim = await self._enter()
+        try:
+            found = await self.find(claim)
+            if claim is not None and turn is not None and (found is None or found.turn != turn):
+                await self._forget(turn, claim)
+                return None
+            if claim is None or found is None:
+                return None
+            return await self._again(found, claim, None, Closing)
+        finally:
+            await self._leave(claim)
 
-    def usage(self) -> UsageReport:
+    def usage(self, *, inherited: bool = False) -> UsageReport:
         """Return the ledger's report, with what isn't committed yet."""
+        live = self.live
         running = self.drive.turn.rows if self.drive is not None else ()
-        if not running and not self.live.pending:
-            return self.live.ledger.report()
-        ledger = Ledger(self.live.ledger.rows)
-        ledger.add((*self.live.pending, *running))
+        if not (running or live.pending or inherited or self.unsettled):
+            return live.ledger.report()
+        ledger = Ledger(live.ledger.rows)
+        ledger.add((*live.pending, *running))
+        for rows in self.unsettled.values():
+            ledger.add(rows)
+        if inherited:
+            ledger.add(live.inherited.rows)
         return ledger.report()
-
-    async def apply_tools(self, state: ToolState) -> ToolState:
-        """Commit which tools the session hides and shows; return the state."""
-        toolbox = self.live.toolbox
-        toolbox.check(state)
-        await self.commit([state.to_component()])
-        return toolbox.apply(state)
-
-    async def set_tools(self, names: Sequence[str], word: Visibility) -> ToolState:
-        """Commit that tools *names* are hidden or shown; return the state."""
-        state = self.live.toolbox.state
-        overrides = {**state.overrides, **dict.fromkeys(names, word)}
-        return await self.apply_tools(replace(state, overrides=overrides))
 
     async def cancel(self) -> None:
         """Stop the running turn, if there's one, and wait until it's settled."""
@@ -222,39 +169,215 @@ class Lane:
         if live.faults.pending:
             await live.tell_faults()
 
-    async def _turn(self, ask: Ask) -> TurnRecord:
-        live = self.live
-        options = self._options(ask)
-        turn = Turn(
-            id=mint(), session=live.id, limits=options.policy.limits, state=live.protocol_state
-        )
-        self.drive = Drive(live, turn, options)
+    async def hold(self, act: Callable[[Claim | None], Awaitable[T]]) -> T:
+        """Return what *act* does while nobody else can change the session."""
+        claim = await self._enter()
         try:
-            turn = await self.drive.run(ask.message)
+            return await act(claim)
+        finally:
+            await self._leave(claim)
+
+    async def refresh(self) -> None:
+        """Read the session anew: its head has moved."""
+        await reload(self.live, keep=self.rules.kept)
+        named = self.live.policy.model
+        known = [each for each in (self.model, self._own) if each is not None]
+        self.model = next((each for each in known if each.name == named), None)
+
+    async def _enter(self, *, wait: bool = False) -> Claim | None:
+        """
+        Return the session's claim once nothing else runs in it.
+
+        The session is then as the store has it, whoever committed last.
+        """
+        live = self.live
+        self._check_open()
+        if not wait and self._lock.locked():
+            raise SessionBusy(live.id)
+        await self._lock.acquire()
+        claim = None
+        try:
+            self._check_open()
+            if "journal" in live.store.capabilities:
+                claim = await self._claim(wait=wait)
+                if claim.revision != live.revision:
+                    await self.refresh()
+        except BaseException:
+            await self._leave(claim)
+            raise
+        return claim
+
+    async def _claim(self, *, wait: bool) -> Claim:
+        """Return the claim; with *wait*, once another process gives it back."""
+        pause = 0.005
+        while True:
+            try:
+                return await self.live.store.claim(self.live.id)
+            except SessionBusy:
+                if not wait:
+                    raise
+            await asyncio.sleep(pause)
+            self._check_open()
+            pause = min(pause * 2, 0.1)
+
+    async def _leave(self, claim: Claim | None) -> None:
+        try:
+            if claim is not None:
+                await self.live.store.release(claim)
+        finally:
+            self._lock.release()
+
+    async def find(self, claim: Claim | None) -> Unfinished | None:
+        """Return the turn that can be finished, and note it."""
+        found = await unfinished(self.live) if claim is not None and claim.unfinished else None
+        self.interrupted = found.turn if found else None
+        return found
+
+    async def _clear_up(self, claim: Claim) -> None:
+        """
+        Finish the turn that was interrupted, if that's the app's policy.
+
+        Raises:
+            TurnInterrupted: It isn't.
+        """
+        found = await self.find(claim)
+        if found is None:
+            return
+        if self.rules.on_interrupted == "refuse":
+            raise TurnInterrupted(self.live.id, found.turn)
+        await self._again(found, claim, None)
+
+    async def _watched(
+        self, watch: Callable[[SessionEvent], None] | None, turn: Awaitable[TurnRecord]
+    ) -> TurnRecord:
+        if watch is None:
+            return await turn
+        unwatch = self.live.listen(watch)
+        try:
+            return await turn
+        finally:
+            unwatch()
+
+    async def _begin(self, ask: Ask, claim: Claim | None) -> TurnRecord:
+        """Return the record of a new turn."""
+        live = self.live
+        options = self._options(ask.model, ask.instructions, ask.output)
+        waits = live.inbox if claim is None else claim.waiting
+        keys, messages = await from_inbox(live) if waits else ((), ())
+        accepted = InputAccepted(messages=(*messages, ask.message), inbox=keys)
+        turn = Turn(
+            id=ask.turn or mint(),
+            session=live.id,
+            limits=options.policy.limits,
+            state=live.protocol_state,
+        )
+        if claim is not None and self.rules.durability == "effect":
+            live.seam = self._journal(turn.id, claim)
+            live.seam.begin(
+                Began(
+                    event=accepted,
+                    revision=live.revision,
+                    leaf=live.graph.leaf,
+                    limits=turn.limits,
+                    model=ask.spec,
+                    instructions=ask.instructions,
+                    schema=options.schema,
+                )
+            )
+        return await self._drive(Drive(live, turn, options), accepted, claim, ask.output)
+
+    async def _again(
+        self, found: Unfinished, claim: Claim, output: Output | None, form: type[Journal] = Journal
+    ) -> TurnRecord:
+        """Return the record of a turn that's run again from its journal."""
+        live, began = self.live, found.began
+        if output is None and isinstance(began.schema, dict):
+            output = Output.plain(began.schema)
+        model = None if began.model is None else live.model(began.model)
+        options = self._options(model, began.instructions, output)
+        turn = Turn(id=found.turn, session=live.id, limits=began.limits, state=live.protocol_state)
+        live.seam = self._journal(turn.id, claim, found.rows, form)
+        live.seam.begin(began)
+        return await self._drive(Drive(live, turn, options), began.event, claim, output)
+
+    def _journal(
+        self,
+        turn: str,
+        claim: Claim,
+        past: Sequence[JournalRow] = (),
+        form: type[Journal] = Journal,
+    ) -> Journal:
+        live = self.live
+        outside, instances = live.outside, live.instances
+        return form(live.store, claim, turn, outside=outside, instances=instances, past=past)
+
+    async def _drive(
+        self, drive: Drive, accepted: InputAccepted, claim: Claim | None, output: Output | None
+    ) -> TurnRecord:
+        """Return the record of the turn, once it's durable."""
+        live = self.live
+        self.drive = drive
+        try:
+            turn = await drive.run(accepted)
             if turn.revision is None:
-                self._roll_back()
+                await self._drop(turn, claim)
         except BaseException as error:
-            turn = self.drive.turn
-            if turn.revision is None:
-                live.pending += turn.rows  # it's owed all the same
-                self._roll_back()
-            if isinstance(error, RevisionConflict):
-                await self._refresh()
+            if drive.turn.revision is None:
+                await self._lose(drive.turn, claim, error)
             raise
         finally:
             self.drive = None
+            live.seam = OPEN
             for ended in self._ended:
                 if not ended.done():
                     ended.set_result(None)
             self._ended.clear()
-        return _record(live, turn, ask.output)
+        self.interrupted = None
+        self.unsettled.pop(turn.id, None)
+        return recorded(live, turn, output)
 
-    def _options(self, ask: Ask) -> Options:
-        live, output = self.live, ask.output
+    async def _lose(self, turn: Turn, claim: Claim | None, error: BaseException) -> None:
+        """Put the session back; what the turn did stays on record where that helps."""
+        live, seam = self.live, self.live.seam
+        helps = (StoreError, RevisionConflict, SessionBusy)
+        if not seam.flushed or (isinstance(error, LashError) and not isinstance(error, helps)):
+            await self._drop(turn, claim)
+        else:
+            with suppress(LashError):
+                await seam.flush()
+            self._roll_back()
+            self.interrupted = turn.id
+            self.unsettled[turn.id] = turn.rows
+        if isinstance(error, RevisionConflict):
+            if self.interrupted is not None:
+                error.turn, self.interrupted = turn.id, None
+                error.journal = (await rows_of(live.store, live.id, turn.id)).rows
+            await self.refresh()
+
+    async def _forget(self, turn: str, claim: Claim) -> None:
+        """Give up a lost turn for good; what it cost is owed all the same."""
+        live = self.live
+        found = await rows_of(live.store, live.id, turn)
+        await live.store.journal_drop(claim, turn)
+        live.pending += self.unsettled.pop(turn, found.owed(live.id))
+
+    async def _drop(self, turn: Turn, claim: Claim | None) -> None:
+        """Forget a turn that's not to be; its usage is owed all the same."""
+        live = self.live
+        live.pending += turn.rows
+        if claim is not None and live.seam.flushed:
+            with suppress(LashError):
+                await live.store.journal_drop(claim, turn.id)
+        self._roll_back()
+
+    def _options(
+        self, model: Model | None, instructions: str | None, output: Output | None
+    ) -> Options:
+        live = self.live
         return Options(
-            model=ask.model or self.model or live.model(live.policy.model),
+            model=model or self.model or live.model(live.policy.model),
             policy=live.policy,
-            instructions=ask.instructions,
+            instructions=instructions,
             schema=output.schema if output else None,
             fit=output.fit if output else None,
         )
@@ -267,52 +390,6 @@ class Lane:
             if isinstance(instance, Plugin):
                 instance.state = state
 
-    async def _refresh(self) -> None:
-        """Read the session anew: somebody else moved its head."""
-        await reload(self.live, keep=self._kept)
-
     def _check_open(self) -> None:
         if self.closed:
             raise SessionClosed(self.live.id)
-
-
-def mint() -> str:
-    """Return a fresh id for a turn or an operation: 24 hexadecimal digits."""
-    return os.urandom(12).hex()
-
-
-def _record(live: Live, turn: Turn, output: Output | None) -> TurnRecord:
-    outcome = turn.outcome
-    assert outcome is not None  # noqa: S101 - the turn is done
-    committed = turn.revision is not None
-    value: Any = outcome.value if isinstance(outcome, (Finished, Stopped)) else None
-    if output is not None and isinstance(outcome, Finished) and outcome.tool is None:
-        value = output.parse(outcome.text)
-    return TurnRecord(
-        id=turn.id,
-        session=live.id,
-        index=live.turns if committed else live.turns + 1,
-        revision=live.revision,
-        committed=committed,
-        outcome=outcome,
-        messages=turn.messages,
-        value=value,
-        usage=turn.usage,
-        children_usage=NOTHING,
-        tool_calls=turn.records,
-        issues=turn.issues,
-    )
-
-
-def _raise_failure(record: TurnRecord) -> None:
-    """Raise what a provider's failure is, the committed turn with it."""
-    outcome = record.outcome
-    if not isinstance(outcome, Stopped) or outcome.reason != "provider_error":
-        return
-    error: ModelError
-    if outcome.code == "context_overflow":
-        error = ContextOverflow(outcome.message)
-    else:
-        error = ModelError(outcome.message, code=outcome.code)
-    error.turn = record
-    raise error

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from ..commits import Head, Stored
 from ..dispatch.live import Live
 from ..dispatch.toolbox import COMPONENT as TOOLS
-from ..errors import PluginConflict, Unavailable
+from ..errors import PluginConflict, SessionDeleted, Unavailable
 from ..graph import Graph, History, Node
 from ..hooks.plugin import Plugin
 from ..json import Json, decode
@@ -72,11 +73,12 @@ async def _load_states(live: Live) -> Mapping[str, str]:
 
 
 async def _load_components(live: Live, manifest: Mapping[str, str], keep: frozenset[str]) -> None:
-    if ref := manifest.get(TOOLS):
-        live.toolbox.restore((await component(live, ref))[1])
+    tools = manifest.get(TOOLS)
+    live.toolbox.restore((await component(live, tools))[1] if tools else None)
     live.protocol_state = live.protocol.start()
     if ref := manifest.get(PROTOCOL):
         _restore_protocol(live, (await component(live, ref))[1])
+    live.policy = live.given
     if ref := manifest.get(POLICY):
         _restore_policy(live, (await component(live, ref))[1], keep)
 
@@ -96,12 +98,29 @@ async def load(live: Live, head: Head | None) -> None:
             nodes += page.nodes
             ledger.add(page.usage)
         graph = graph.load(nodes, head.leaf)
+        live.inherited = await _inherited(live, head)
     live.graph = graph
     live.history = History([node.value for node in graph.path() if isinstance(node.value, Message)])
     live.ledger = ledger
     live.revision = head.revision if head else 0
     live.turns = head.turns if head else 0
     live.parent = head.parent if head else live.parent
+
+
+async def _inherited(live: Live, head: Head) -> Ledger:
+    """Return what the sessions that this one was forked from had used by then."""
+    ledger = Ledger()
+    with suppress(SessionDeleted):
+        while head.forked_from is not None:
+            origin, upto = head.forked_from
+            async for page in live.store.load(origin):
+                if page.revision <= upto:
+                    ledger.add(page.usage)
+            found = await live.store.head(origin)
+            if found is None:
+                break
+            head = found
+    return ledger
 
 
 async def component(live: Live, ref: str) -> tuple[int, Json]:

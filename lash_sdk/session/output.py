@@ -34,6 +34,13 @@ class Output:
         except PydanticUserError as error:
             raise InvalidInput(f"output: {form!r} has no schema: {error}") from error
 
+    @classmethod
+    def plain(cls, schema: JsonObject) -> Output:
+        """Return what's left of an output whose type isn't at hand: any JSON."""
+        output = cls(object)
+        output.schema = schema
+        return output
+
     def parse(self, text: str) -> Any:
         """Return *text*, which fits, as an instance."""
         return self._adapter.validate_json(bare(text))

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..dispatch.live import Live
+from ..errors import ContextOverflow, ModelError
 from ..json import Json, JsonObject
 from ..messages import Message
-from ..outcomes import Finished, Issue, ToolRecord, TurnOutcome, turn_outcome_to_json
-from ..usage import Usage
+from ..outcomes import Finished, Issue, Stopped, ToolRecord, TurnOutcome, turn_outcome_to_json
+from ..turn import Turn
+from ..usage import NOTHING, Usage
+from .output import Output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +70,41 @@ class TurnRecord:
             "tool_calls": calls,
             "issues": [issue.to_json() for issue in self.issues],
         }
+
+
+def recorded(live: Live, turn: Turn, output: Output | None) -> TurnRecord:
+    """Return the record of a turn that's done."""
+    outcome = turn.outcome
+    assert outcome is not None  # noqa: S101 - the turn is done
+    committed = turn.revision is not None
+    value: Any = outcome.value if isinstance(outcome, (Finished, Stopped)) else None
+    if output is not None and isinstance(outcome, Finished) and outcome.tool is None:
+        value = output.parse(outcome.text)
+    return TurnRecord(
+        id=turn.id,
+        session=live.id,
+        index=live.turns if committed else live.turns + 1,
+        revision=live.revision,
+        committed=committed,
+        outcome=outcome,
+        messages=turn.messages,
+        value=value,
+        usage=turn.usage,
+        children_usage=NOTHING,
+        tool_calls=turn.records,
+        issues=turn.issues,
+    )
+
+
+def raise_failure(record: TurnRecord) -> None:
+    """Raise what a provider's failure is, the committed turn with it."""
+    outcome = record.outcome
+    if not isinstance(outcome, Stopped) or outcome.reason != "provider_error":
+        return
+    error: ModelError
+    if outcome.code == "context_overflow":
+        error = ContextOverflow(outcome.message)
+    else:
+        error = ModelError(outcome.message, code=outcome.code)
+    error.turn = record
+    raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -14,6 +15,9 @@ from .record import TurnRecord
 
 BUFFER: Final = 1000
 """Events that wait for a slow consumer; then older deltas make way."""
+
+
+log = logging.getLogger("lash.session")
 
 
 class Stream:
@@ -124,3 +128,17 @@ class Stream:
 
 async def _closed(watch: Callable[[SessionEvent], None]) -> TurnRecord:
     raise InvalidInput("the stream was closed before its turn began")
+
+
+def guarded(
+    listener: Callable[[SessionEvent], None], session: str
+) -> Callable[[SessionEvent], None]:
+    """Return *listener* so that what it raises is logged."""
+
+    def listen(event: SessionEvent) -> None:
+        try:
+            listener(event)
+        except Exception:
+            log.exception("a listener of session %r failed", session)
+
+    return listen

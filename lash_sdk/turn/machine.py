@@ -88,7 +88,7 @@ def waits_for(turn: Turn) -> tuple[Effect, ...]:
 
 def _accept(turn: Turn, event: InputAccepted, protocol: TurnProtocol) -> Turn:
     state = protocol.start() if turn.state is None else turn.state
-    return _next(turn, Phase.PREPARING, added=event.messages, state=state)
+    return _next(turn, Phase.PREPARING, added=event.messages, state=state, inbox=event.inbox)
 
 
 def _prepared(turn: Turn, event: TurnPrepared, protocol: TurnProtocol) -> Turn:
@@ -110,7 +110,7 @@ def _aborted(turn: Turn, event: TurnAborted, protocol: TurnProtocol) -> Turn:
 
 
 def _answered(turn: Turn, event: ModelAnswered, protocol: TurnProtocol) -> Turn:
-    message, calls = _own_ids(event.message, turn.key)
+    message, calls = own_ids(event.message, turn.key)
     if (wrong := _unfit(message)) is not None:
         issue = Issue(kind="model", code="invalid_answer", message=wrong)
         return _stop(changed(turn, **_bill(turn, event)), "provider_error", issue=issue)
@@ -143,6 +143,8 @@ def _tooled(turn: Turn, event: ToolsFinished, protocol: TurnProtocol) -> Turn:
 
 def _passed(turn: Turn, event: CheckpointPassed, protocol: TurnProtocol) -> Turn:
     issues = turn.issues + event.issues
+    if event.inbox:
+        turn = changed(turn, inbox=turn.inbox + event.inbox)
     if turn.checkpoint == "after_work":
         return _next(turn, Phase.PREPARING, added=event.messages, issues=issues)
     if not event.messages:
@@ -266,8 +268,12 @@ def _bill(turn: Turn, event: ModelAnswered | ModelFailed) -> dict[str, Any]:
     return {"iteration": iteration, "usage": usage, "rows": (*turn.rows, row)}
 
 
-def _own_ids(message: Message, key: str) -> tuple[Message, tuple[ToolCall, ...]]:
-    """Return an answer with our call ids in place of the provider's, and its calls."""
+def own_ids(message: Message, key: str) -> tuple[Message, tuple[ToolCall, ...]]:
+    """
+    Return an answer with our call ids in place of the provider's, and its calls.
+
+    *key* is that of the effect it answers; doing it twice changes nothing.
+    """
     if not (asked := message.calls):
         return message, ()
     base = key.replace("/", "_")

@@ -42,6 +42,7 @@ class Turn(Value):
         values: What becomes nodes: messages and tool records, in order.
         messages: The messages among them; not stored.
         iteration: Model calls answered so far.
+        inbox: Keys of the inbox rows among its messages.
         rows: What the model calls cost, for the ledger.
         usage: Their sum; not stored.
         state: The protocol's.
@@ -60,6 +61,7 @@ class Turn(Value):
     key: str = field(init=False, compare=False)
     values: tuple[Message | ToolRecord, ...] = ()
     messages: tuple[Message, ...] = field(default=(), compare=False)
+    inbox: tuple[str, ...] = ()
     iteration: int = 0
     usage: Usage = field(default=NOTHING, compare=False)
     rows: tuple[UsageRow, ...] = ()

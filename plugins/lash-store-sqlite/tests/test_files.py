@@ -19,7 +19,6 @@ from lash_sdk.errors import (
     StoreCorrupt,
     StoreError,
     StoreFull,
-    Unavailable,
 )
 from lash_sdk.graph import chain
 from lash_sdk.messages import Blob, assistant, user
@@ -75,8 +74,8 @@ async def test_an_opened_file_holds_no_session(tmp_path: Path) -> None:
 
     db = apsw.Connection(str(tmp_path / "a.db"))
     tables = [name for (name,) in db.execute("select name from sqlite_schema where type='table'")]
-    assert 9 == len(tables)
-    assert [0] * 9 == [db.execute(f"select count(*) from {name}").get for name in tables]
+    assert 12 == len(tables)
+    assert [0] * 12 == [db.execute(f"select count(*) from {name}").get for name in tables]
     db.close()
 
 
@@ -284,7 +283,9 @@ async def test_what_does_not_fit_is_refused_whole(tmp_path: Path) -> None:
         (Commit(session="a", expected=0, operation="t", nodes=loose), InvalidHistory),
         (Commit(session="a", expected=0, operation="t", nodes=theirs), InvalidHistory),
         (Commit(session="a", expected=0, operation="t", leaf="t:0"), InvalidHistory),
-        (Commit(session="a", expected=0, operation="t", consumed=("k",)), Unavailable),
+        (Commit(session="a", expected=0, operation="t", consumed=("k",)), InvalidInput),
+        (Commit(session="a", expected=0, operation="t", children=("c",)), InvalidInput),
+        (Commit(session="a", expected=0, operation="t", restore="other-0:1"), InvalidHistory),
     ):
         with pytest.raises(error):
             await store.commit(commit)
@@ -292,19 +293,13 @@ async def test_what_does_not_fit_is_refused_whole(tmp_path: Path) -> None:
     await store.close()
 
 
-@pytest.mark.parametrize(
-    ("url", "path"),
-    [
-        ("sqlite:///a.db", "a.db"),
-        ("sqlite:////tmp/a.db", "/tmp/a.db"),
-        ("sqlite:///a%20b.db", "a b.db"),
-    ],
-)
-def test_a_url_names_a_path(url: str, path: str) -> None:
+def test_a_url_names_a_path(tmp_path: Path) -> None:
     """
     Three slashes are relative and four absolute, as everywhere.
     """
-    assert path == SqliteStore.from_url(url).path
+    assert "a.db" == SqliteStore.from_url("sqlite:///a.db").path
+    assert "a b.db" == SqliteStore.from_url("sqlite:///a%20b.db").path
+    assert f"{tmp_path}/a.db" == SqliteStore.from_url(f"sqlite:///{tmp_path}/a.db").path
 
 
 @pytest.mark.parametrize(

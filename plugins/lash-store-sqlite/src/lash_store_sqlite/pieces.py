@@ -1,4 +1,4 @@
-"""A commit's other parts: components, blobs, usage and plugin rows."""
+"""A commit's parts that aren't nodes: components, blobs, usage and plugin rows."""
 
 from __future__ import annotations
 
@@ -21,19 +21,33 @@ if TYPE_CHECKING:
 Manifest: TypeAlias = dict[str, int]
 """Component name to the key of its blob."""
 
-_MANIFEST: Final = "select body from manifests where key=?"
+_MANIFEST: Final = "select hash, body from manifests where key=?"
+_PUT_MANIFEST: Final = "insert into manifests (hash, body) values (?, ?) returning key"
 _PUT_BLOB: Final = "insert into blobs (hash, body) values (?, ?) returning key"
 _USAGE: Final = "insert into usage values (?, ?, ?, ?) on conflict do nothing"
 
 
 def manifest(db: apsw.Connection, key: int | None) -> Manifest:
-    """Return the manifest of a commit, from the key that the commit has."""
+    """
+    Return the manifest of a commit, from the key that the commit has.
+
+    Raises:
+        StoreCorrupt: It isn't what was stored.
+    """
     if key is None:
         return {}
-    body = decode(db.execute(_MANIFEST, (key,)).get)
+    hash, data = db.execute(_MANIFEST, (key,)).fetchone() or (b"", b"")
+    if hashlib.sha256(data).digest() != hash:
+        raise StoreCorrupt(f"manifest {key} isn't what was stored")
+    body = decode(data)
     if not isinstance(body, dict):
         raise StoreCorrupt(f"manifest {key} isn't an object")
     return {name: blob for name, blob in body.items() if isinstance(blob, int)}
+
+
+def refs(db: apsw.Connection, key: int | None) -> dict[str, str]:
+    """Return the manifest with the refs of its blobs."""
+    return {name: _ref(db, blob) for name, blob in manifest(db, key).items()}
 
 
 def put_components(
@@ -52,9 +66,8 @@ def put_components(
             new[component.name] = _put_blob(db, hashlib.sha256(data).digest(), data)
     if new == old:
         return before
-    made: int = db.execute(
-        "insert into manifests (body) values (?) returning key", (encode(new),)
-    ).get
+    data = encode(new)
+    made: int = db.execute(_PUT_MANIFEST, (hashlib.sha256(data).digest(), data)).get
     return made
 
 
@@ -66,16 +79,25 @@ def attach(db: apsw.Connection, blobs: Sequence[Blob], first: int) -> None:
         InvalidInput: Bytes aren't what their hash says, or aren't anywhere.
     """
     for key, blob in enumerate(blobs, first):
-        if blob.data is not None:
-            hash = hashlib.sha256(blob.data).digest()
-            if hash.hex() != blob.sha256:
-                raise InvalidInput(f"blob: expected {blob.sha256!r}, found {hash.hex()!r}")
-            found = _put_blob(db, hash, blob.data)
-        elif (known := blob_key(db, blob.sha256)) is not None:
-            found = known
-        else:
+        found = keep(db, blob)
+        if found is None:
             raise InvalidInput(f"blob {blob.sha256!r} has no bytes and isn't stored")
         db.execute("insert into attachments values (?, ?)", (key, found))
+
+
+def keep(db: apsw.Connection, blob: Blob) -> int | None:
+    """
+    Return the key of a blob, kept if it brings its bytes; None if nobody has them.
+
+    Raises:
+        InvalidInput: Its bytes aren't what its hash says.
+    """
+    if blob.data is None:
+        return blob_key(db, blob.sha256)
+    hash = hashlib.sha256(blob.data).digest()
+    if hash.hex() != blob.sha256 or len(blob.data) != blob.size:
+        raise InvalidInput(f"blob: expected {blob.sha256!r}, found {hash.hex()!r}")
+    return _put_blob(db, hash, blob.data)
 
 
 def blob_key(db: apsw.Connection, ref: str) -> int | None:
@@ -88,12 +110,35 @@ def blob_key(db: apsw.Connection, ref: str) -> int | None:
     return key
 
 
+def read_blob(db: apsw.Connection, ref: str) -> bytes:
+    """
+    Return the bytes behind a hash, once they're known to have it.
+
+    Raises:
+        StoreCorrupt: There are none, or their hash is another.
+    """
+    row = db.execute("select hash, body from blobs where key=?", (blob_key(db, ref),)).fetchone()
+    if row is None:
+        raise StoreCorrupt(f"no blob {ref!r}")
+    hash, data = row
+    if hashlib.sha256(data).digest() != hash:
+        raise StoreCorrupt(f"blob {ref!r} isn't what its hash says")
+    return bytes(data)
+
+
 def _put_blob(db: apsw.Connection, hash: bytes, data: bytes) -> int:
     key: int | None = db.execute("select key from blobs where hash=?", (hash,)).get
     if key is None:
         made: int = db.execute(_PUT_BLOB, (hash, data)).get
         return made
     return key
+
+
+def _ref(db: apsw.Connection, key: int) -> str:
+    hash: bytes | None = db.execute("select hash from blobs where key=?", (key,)).get
+    if hash is None:
+        raise StoreCorrupt(f"component blob {key} isn't there")
+    return hash.hex()
 
 
 def put_rows(db: apsw.Connection, rows: Sequence[PluginRow], first: int) -> None:

@@ -6,15 +6,16 @@ import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar, TypeVarTuple
 from urllib.parse import unquote
 
 import apsw
 
-from lash_sdk.errors import InvalidInput, StoreError
+from lash_sdk.errors import InvalidInput, SessionBusy, StoreError
 from lash_sdk.ports import Store
 
-from . import reading, writing
+from . import commits, deletion, forks, garbage, heads, inbox, journal, pages, pieces
+from .claims import LOCKS, Claims
 from .connection import connect, create, retried, translated
 from .writer import Writer
 
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 
     from lash_sdk.commits import Commit, Head, Receipt
     from lash_sdk.graph import Node
-    from lash_sdk.ports import Page, SessionSummary
+    from lash_sdk.ports import Claim, InboxItem, JournalRow, Page, SessionSummary
 
 Args = TypeVarTuple("Args")
 T = TypeVar("T")
 
-SCHEME = "sqlite:///"
+SCHEME: Final = "sqlite:///"
+FEED: Final = 500
+"""How many receipts are read in one go."""
+
+_EVERYWHERE: Final = frozenset(("commit", "inbox", "fork", "observe", "vacuum"))
 
 
 class SqliteStore(Store):
@@ -39,7 +44,8 @@ class SqliteStore(Store):
     local disk, and don't carry an open store across `os.fork`.
     """
 
-    capabilities: ClassVar[frozenset[str]] = frozenset(("commit",))
+    capabilities: ClassVar[frozenset[str]] = _EVERYWHERE | ({"journal"} if LOCKS else set())
+    limit: ClassVar[int | None] = 64 * 1024 * 1024
 
     def __init__(self, path: str | os.PathLike[str], *, patience: float = 5.0) -> None:
         """
@@ -53,7 +59,9 @@ class SqliteStore(Store):
         self._patience = patience
         self._writer: Writer | None = None
         self._reader: apsw.Connection | None = None
+        self._claims: Claims | None = None
         self._thread: ThreadPoolExecutor | None = None
+        self._process = 0
 
     @classmethod
     def from_url(cls, url: str) -> SqliteStore:
@@ -86,6 +94,7 @@ class SqliteStore(Store):
         """
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "lash-store-sqlite-reader")
+            self._process = os.getpid()
         try:
             await self._run(self._open)
         except BaseException:
@@ -94,6 +103,8 @@ class SqliteStore(Store):
 
     async def close(self) -> None:
         """Finish what was accepted and release everything; twice is fine."""
+        if self._process != os.getpid():
+            return  # a forked child's copy: threads and locks are its parent's
         thread, self._thread = self._thread, None
         if thread is not None:
             # handed over whole, so that being cancelled can't stop it halfway
@@ -101,30 +112,48 @@ class SqliteStore(Store):
             thread.shutdown(wait=False)
             await asyncio.shield(asyncio.wrap_future(closing))
 
-    async def head(self, session: str) -> Head | None:
-        """
-        Return where *session* stands, or None if it was never committed.
+    # --- reading ---------------------------------------------------------------
 
-        Raises:
-            SessionDeleted: The id was used by a session that's gone.
-        """
-        return await self._read(reading.head, session)
+    async def head(self, session: str) -> Head | None:
+        """Return where *session* stands, or None if nothing made it yet."""
+        return await self._read(heads.head, session)
 
     async def load(self, session: str, since: int = 0) -> AsyncIterator[Page]:
-        """
-        Yield what was committed after revision *since*, oldest first.
-
-        Raises:
-            SessionDeleted: The id was used by a session that's gone.
-            StoreCorrupt: A stored part isn't what its hash says.
-        """
-        links = await self._read(reading.chain, session, since)
-        for span in reading.spans(links):
-            yield await self._read(reading.read_page, session, span)
+        """Yield what was committed after revision *since*, oldest first."""
+        plans = await self._read(pages.plan, session, since)
+        for batch in pages.batches(plans):
+            for page in await self._read(pages.read, session, batch):
+                yield page
 
     async def node(self, id: str) -> Node | None:
         """Return a node by its id, whatever its session."""
-        return await self._read(reading.node, id)
+        return await self._read(pages.node, id)
+
+    async def receipt(self, session: str, operation: str) -> Receipt | None:
+        """Return the receipt of an operation, or None if it never landed."""
+        return await self._read(heads.receipt, session, operation)
+
+    async def blob(self, ref: str) -> bytes:
+        """Return the bytes behind a ref of a manifest or of a message's `Blob`."""
+        return await self._read(pieces.read_blob, ref)
+
+    async def sessions(
+        self, *, before: float | None = None, limit: int = 100, prefix: str = ""
+    ) -> Sequence[SessionSummary]:
+        """Return at most *limit* sessions updated before then, newest first."""
+        return await self._read(heads.sessions, before, limit, prefix)
+
+    async def changes(self, cursor: int = 0) -> AsyncIterator[Receipt]:
+        """Yield the receipts of commits after *cursor*, of any session, and end."""
+        full = True
+        while full:
+            receipts = await self._read(heads.changes, cursor, FEED)
+            for receipt in receipts:
+                cursor = receipt.cursor
+                yield receipt
+            full = len(receipts) == FEED
+
+    # --- writing ---------------------------------------------------------------
 
     async def commit(self, commit: Commit) -> Receipt:
         """
@@ -133,58 +162,132 @@ class SqliteStore(Store):
         Returns or raises only once the outcome is known, also when the caller
         is cancelled.
         """
-        if commit.consumed or commit.children:
-            raise self._lacks("inbox" if commit.consumed else "fork")
-        body = writing.body(commit)  # here, so that the writer only writes
+        body = commits.body(commit, self.limit)  # here, so that the writer only writes
         return await self._open_writer().submit(
-            partial(writing.apply, body=body),
-            seek=partial(writing.landed, body=body),
+            partial(commits.apply, body=body),
+            seek=partial(commits.landed, body=body),
             size=body.size,
         )
 
-    async def receipt(self, session: str, operation: str) -> Receipt | None:
-        """Return the receipt of an operation, or None if it never landed."""
-        return await self._read(reading.receipt, session, operation)
-
-    async def blob(self, ref: str) -> bytes:
-        """
-        Return the bytes behind a ref of a manifest or of a message's `Blob`.
-
-        Raises:
-            StoreCorrupt: There's none, or its hash is another.
-        """
-        return await self._read(reading.blob, ref)
-
-    async def sessions(
-        self, *, before: float | None = None, limit: int = 100, prefix: str = ""
-    ) -> Sequence[SessionSummary]:
-        """Return at most *limit* sessions updated before then, newest first."""
-        return await self._read(reading.sessions, before, limit, prefix)
-
-    async def delete(self, session: str) -> bool:
-        """
-        Delete *session* for good; return whether there was one.
-
-        Its id is never used again. Blobs stay until they're collected.
-        """
+    async def fork(self, session: str, id: str, *, at: str | None = None) -> Head:
+        """Make session *id* on the nodes of *session*, in constant time."""
         return await self._open_writer().submit(
-            partial(writing.delete, session=session), seek=partial(writing.deleted, session=session)
+            partial(forks.fork, session=session, id=id, at=at), seek=partial(forks.forked, id=id)
         )
 
+    async def enqueue(self, session: str, item: InboxItem) -> InboxItem:
+        """Keep *item* until a turn uses it; durable on return."""
+        letter = inbox.letter(session, item)
+        return await self._open_writer().submit(
+            partial(inbox.put, letter=letter),
+            seek=partial(inbox.kept, letter=letter),
+            size=len(letter.data),
+        )
+
+    async def pending(self, session: str) -> Sequence[InboxItem]:
+        """Return what waits in the session's inbox, oldest first."""
+        return await self._read(inbox.waiting, session)
+
+    async def withdraw(self, session: str, key: str) -> bool:
+        """Take a waiting item back, key and all; return whether it still waited."""
+        return await self._write(partial(inbox.withdraw, session=session, key=key))
+
+    async def delete(self, session: str) -> bool:
+        """Delete *session* and its pending children for good; return if there was one."""
+        return await self._open_writer().submit(
+            partial(deletion.delete, session=session),
+            seek=partial(deletion.deleted, session=session),
+        )
+
+    async def tombstone(self, session: str, nodes: Sequence[str]) -> int:
+        """Hide *nodes* from every read; return how many were visible."""
+        return await self._write(partial(garbage.tombstone, session=session, nodes=nodes))
+
+    async def vacuum(self) -> int:
+        """Remove tombstoned nodes, leaving their hashes; return how many."""
+        return await self._write(garbage.vacuum)
+
+    async def gc(self, *, dry_run: bool = False) -> int:
+        """Remove blobs that no head and no journal reaches; return how many bytes."""
+        return await (self._read(garbage.count) if dry_run else self._write(garbage.collect))
+
+    # --- claims and journals ---------------------------------------------------
+
+    async def claim(self, session: str) -> Claim:
+        """Take the right to run a turn of *session*; `release` gives it back."""
+        claims = self._open_claims()
+        taken = claims.take(session)
+        try:
+            state = await self._read(journal.state, session)
+            if not taken:
+                raise SessionBusy(session)
+            return claims.grant(session, state)
+        except BaseException:
+            if taken:
+                claims.give_up(session)
+            raise
+
+    async def release(self, claim: Claim) -> None:
+        """Give *claim* back; a second call, or one for a stale claim, does nothing."""
+        if self._claims is not None:
+            self._open_claims().release(claim)
+
+    async def journal_put(self, claim: Claim, rows: Sequence[JournalRow]) -> None:
+        """Make *rows* durable, all or none, and *claim* the newest that wrote any."""
+        entry = journal.entry(claim, rows)
+        await self._open_writer().submit(
+            partial(journal.put, entry=entry, holds=self._open_claims().holds),
+            seek=partial(journal.written, entry=entry),
+            size=entry.size,
+        )
+
+    async def journal(self, session: str) -> Sequence[JournalRow]:
+        """Return the rows of the session's unfinished turns, in their order."""
+        return await self._read(journal.rows, session)
+
+    async def journal_drop(self, claim: Claim, turn: str) -> None:
+        """Remove the rows of a turn that will never be committed, and its children."""
+        holds = self._open_claims().holds
+        await self._write(partial(journal.drop, claim=claim, turn=turn, holds=holds))
+
+    # --- the two threads -------------------------------------------------------
+
+    def _check(self) -> None:
+        """
+        Accept a call in the process that opened the store.
+
+        Raises:
+            StoreError: It isn't open, or a fork carried it here.
+        """
+        if self._thread is None:
+            raise StoreError(f"{self.path!r} isn't open")
+        if self._process != os.getpid():
+            raise StoreError(f"{self.path!r} was opened before a fork: open a store of your own")
+
     def _open_writer(self) -> Writer:
+        self._check()
         if self._writer is None:
             raise StoreError(f"{self.path!r} isn't open")
         return self._writer
 
+    def _open_claims(self) -> Claims:
+        self._check()
+        if self._claims is None:
+            raise StoreError(f"{self.path!r} isn't open")
+        return self._claims
+
     async def _run(self, action: Callable[[], T]) -> T:
         """Return what *action* returns in the reader's thread."""
-        if self._thread is None:
-            raise StoreError(f"{self.path!r} isn't open")
+        self._check()
         return await asyncio.get_running_loop().run_in_executor(self._thread, action)
 
     async def _read(self, query: Callable[[apsw.Connection, *Args], T], *args: *Args) -> T:
         """Return what *query* finds, on a snapshot of its own."""
         return await self._run(lambda: self._query(lambda db: query(db, *args)))
+
+    async def _write(self, run: Callable[[apsw.Connection], T]) -> T:
+        """Return what *run* returns in the writer's thread; it's safe to call again."""
+        return await self._open_writer().submit(run, seek=lambda db: None)
 
     # These run in the reader's thread.
 
@@ -193,14 +296,17 @@ class SqliteStore(Store):
             create(self.path, self._patience)
             self._reader = connect(self.path, self._patience)
             self._reader.execute("pragma query_only=1")
+            self._claims = Claims(self.path)
             self._writer = Writer(self.path, self._patience)
 
     def _close(self) -> None:
         if self._writer is not None:
             self._writer.close()
+        if self._claims is not None:
+            self._claims.close()
         if self._reader is not None:
             self._reader.close()
-        self._writer = self._reader = None
+        self._writer = self._reader = self._claims = None
 
     def _query(self, query: Callable[[apsw.Connection], T]) -> T:
         db = self._reader

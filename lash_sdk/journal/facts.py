@@ -1,0 +1,140 @@
+"""What a journal's rows say: how a turn began, what it heard, what its calls came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias
+
+from ..commits import Component
+from ..events import (
+    CheckpointAborted,
+    CheckpointPassed,
+    InputAccepted,
+    ModelAnswered,
+    ModelFailed,
+    TurnAborted,
+    TurnPrepared,
+    TurnStopped,
+)
+from ..json import Json, Value
+from ..messages import Blob, Message, ToolResult
+from ..outcomes import Issue, ToolRecord
+from ..policy import Limits
+from ..ports import JournalRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began(Value, title="input row"):
+    """
+    How a turn began, and what it's run with.
+
+    Attributes:
+        revision: The head's that it builds on.
+        leaf: The leaf that it goes on from.
+        model: The spec of a model for this turn alone; an object isn't kept.
+        instructions: Said in this turn alone.
+        schema: The JSON schema that its answer must fit.
+    """
+
+    event: InputAccepted
+    revision: int
+    leaf: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    model: str | None = None
+    instructions: str | None = None
+    schema: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard(Value, title="event row"):
+    """
+    What answered an effect.
+
+    Attributes:
+        states: Plugin states that changed since the row before.
+    """
+
+    event: (
+        TurnPrepared
+        | TurnAborted
+        | ModelAnswered
+        | ModelFailed
+        | CheckpointPassed
+        | CheckpointAborted
+        | TurnStopped
+    )
+    states: tuple[Component, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent(Value, title="intent row"):
+    """
+    A tool call that's about to be made.
+
+    Attributes:
+        arguments: Those it's made with, after hooks.
+        decided: The plugin that allowed it, if one did.
+    """
+
+    tool: str
+    arguments: Json
+    idempotency_key: str
+    decided: str | None = None
+    states: tuple[Component, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallResult(Value, title="result row"):
+    """
+    All that came of one tool call.
+
+    Attributes:
+        record: The call as it went, raw.
+        result: What the model is shown of it.
+        queued: Messages for the next checkpoint.
+        abort: Set if a gate ended the turn.
+        issues: What went wrong in plugins around it.
+        blobs: Bytes that the outcome refers to, where they're at hand.
+    """
+
+    record: ToolRecord
+    result: ToolResult
+    queued: tuple[Message, ...] = ()
+    abort: Issue | None = None
+    issues: tuple[Issue, ...] = ()
+    states: tuple[Component, ...] = ()
+    blobs: tuple[Blob, ...] = field(default=(), compare=False)
+
+
+Row: TypeAlias = Began | Heard | Intent | CallResult
+
+INPUT: Final = "input"
+EVENT: Final = "event"
+INTENT: Final = "intent"
+RESULT: Final = "result"
+FORMS: Final[dict[str, type[Row]]] = {
+    INPUT: Began,
+    EVENT: Heard,
+    INTENT: Intent,
+    RESULT: CallResult,
+}
+
+
+def read_row(row: JournalRow) -> Row:
+    """
+    Return what *row* says.
+
+    Raises:
+        StoreCorrupt: It isn't a row of ours.
+    """
+    form = FORMS.get(row.kind, Began)
+    return row.body if isinstance(row.body, form) else form.from_json(row.body)  # type: ignore[arg-type]
+
+
+def rebased(row: JournalRow, revision: int) -> JournalRow:
+    """Return *row* for a session in which its turn builds on *revision*."""
+    if row.kind != INPUT:
+        return row
+    began = read_row(row)
+    assert isinstance(began, Began)  # noqa: S101 - by its kind
+    return replace(row, body=replace(began, revision=revision))

@@ -1,0 +1,202 @@
+"""A turn's journal: what it heard from outside, durable before what depends on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..commits import Component
+from ..effects import CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
+from ..errors import StoreCorrupt
+from ..events import CheckpointPassed, Event, TurnPrepared, TurnStopped
+from ..hooks.plugin import Plugin
+from ..plugins.state import PREFIX, restore, save, states
+from ..ports import Claim, JournalRow, Store
+from .facts import EVENT, INPUT, INTENT, RESULT, Began, CallResult, Heard, Intent, Row, read_row
+from .seam import Do
+
+
+class Journal:
+    """
+    The record of one turn, and the seam that keeps it.
+
+    Rows wait until something depends on them: an effect that reaches outside
+    begins only once they're durable. What was on record already is answered
+    from there, and nothing behind it runs again.
+    """
+
+    closing = False
+
+    def __init__(
+        self,
+        store: Store,
+        claim: Claim,
+        turn: str,
+        *,
+        outside: Collection[type[Effect]],
+        instances: Sequence[object] = (),
+        past: Sequence[JournalRow] = (),
+    ) -> None:
+        """
+        Take a turn's *past*, if it has one; *outside* are the effects that wait.
+
+        Plugin *instances* are as the turn found them when it began.
+        """
+        self.recalled = False
+        self.broken: Exception | None = None
+        self.flushed = bool(past)
+        self._store = store
+        self._claim = claim
+        self._turn = turn
+        self._outside = outside
+        self._instances = instances
+        self._saved = states(instances)
+        self._past = tuple(past)
+        self._left = {(row.key, row.kind): at for at, row in enumerate(past)}
+        self._applied = 0
+        self._rows: list[JournalRow] = []
+        self._made = 0
+        self._safe = 0
+        self._writing: asyncio.Future[None] | None = None
+
+    @property
+    def replaying(self) -> bool:
+        """Whether answers may still come from the record."""
+        return bool(self._left)
+
+    def begin(self, began: Began) -> None:
+        """Record how the turn began."""
+        key = f"{self._turn}/0"
+        if self._left.pop((key, INPUT), None) is None:
+            self._add(key, INPUT, began)
+
+    async def perform(self, effect: Effect, do: Do) -> Event:
+        """Return the event that answers *effect*: on record, or from *do*."""
+        known = self._recall(effect) if self._left else None
+        self.recalled = known is not None
+        if known is not None:
+            return known
+        outside = type(effect) in self._outside
+        if outside and self._rows:
+            await self.flush()
+        event = await do(effect)
+        if not isinstance(effect, (CallTools, WriteCommit)) and (outside or _says(event)):
+            self.hear(effect.key, event)
+        return event
+
+    def hear(self, key: str, event: Event) -> None:
+        """Record what answered the effect *key*."""
+        self._add(key, EVENT, Heard(event=event))  # type: ignore[arg-type]
+
+    def call(self, key: str) -> tuple[Intent | None, CallResult | None]:
+        """Return what's on record of the call *key*."""
+        if not self._left:
+            return None, None
+        return self._take(key, INTENT), self._take(key, RESULT)
+
+    async def intend(self, key: str, intent: Intent) -> None:
+        """Return once it's durable that the call *key* is about to be made."""
+        self._add(key, INTENT, intent)
+        await asyncio.sleep(0)  # calls that are ready in this pass share the flush
+        await self.flush()
+
+    def finish(self, key: str, result: CallResult) -> None:
+        """Record what came of the call *key*."""
+        self._add(key, RESULT, result)
+
+    async def flush(self) -> None:
+        """Return once everything so far is durable."""
+        wanted = self._made
+        while self._safe < wanted:
+            if self._writing is None:
+                await self._write()
+            else:
+                await asyncio.shield(self._writing)
+
+    async def _write(self) -> None:
+        rows = tuple(self._rows)
+        self._writing = asyncio.get_running_loop().create_future()
+        try:
+            await self._store.journal_put(self._claim, rows)
+        except Exception as error:
+            self.broken = error
+            raise
+        else:
+            del self._rows[: len(rows)]
+            self._safe += len(rows)
+            self.flushed = True
+        finally:
+            self._writing.set_result(None)
+            self._writing = None
+
+    def _add(self, key: str, kind: str, body: Row) -> None:
+        if self._instances and not isinstance(body, Began):
+            if changed := save(self._instances, self._saved):
+                body = replace(body, states=tuple(changed))
+            self._saved = states(self._instances)
+        blobs = body.blobs if isinstance(body, CallResult) else ()
+        self._rows.append(JournalRow(turn=self._turn, key=key, kind=kind, body=body, blobs=blobs))
+        self._made += 1
+
+    def _recall(self, effect: Effect) -> Event | None:
+        """
+        Return the event on record; None if the effect is to be performed.
+
+        Raises:
+            StoreCorrupt: There's none, though what came later is on record.
+        """
+        heard = self._take(effect.key, EVENT)
+        if heard is not None:
+            return heard.event  # type: ignore[no-any-return]
+        if isinstance(effect, Prepare):
+            return TurnPrepared(key=effect.key)  # nobody took part
+        if isinstance(effect, PassCheckpoint):
+            return CheckpointPassed(key=effect.key)
+        if isinstance(effect, (CallTools, WriteCommit)):
+            return None
+        raise StoreCorrupt(f"the journal of turn {self._turn!r} has no answer to {effect.key!r}")
+
+    def _take(self, key: str, kind: str) -> Any:
+        """Return a row once it's used, with plugin states as of then; None without one."""
+        at = self._left.pop((key, kind), None)
+        if at is None:
+            return None
+        for row in self._past[self._applied : at + 1]:
+            self._restore(getattr(read_row(row), "states", ()))
+        self._applied = max(self._applied, at + 1)
+        return read_row(self._past[at])
+
+    def _restore(self, components: Sequence[Component]) -> None:
+        for component in components:
+            for instance in self._instances:
+                if isinstance(instance, Plugin) and PREFIX + instance.name == component.name:
+                    restore(instance, component.version, component.value)
+        if components:
+            self._saved = states(self._instances)
+
+
+class Closing(Journal):
+    """Answers what's on record, and lets nothing new begin: a turn to be discarded."""
+
+    closing = True
+
+    async def perform(self, effect: Effect, do: Do) -> Event:
+        """Return the event on record; without one, that the turn is discarded."""
+        if isinstance(effect, WriteCommit):
+            return await do(effect)
+        if isinstance(effect, CallTools):
+            begun = any(key.startswith(f"{effect.key}/") for key, _kind in self._left)
+            if begun:
+                return await do(effect)
+        known = self._recall(effect) if self._left else None
+        self.recalled = known is not None
+        return known or TurnStopped(reason="discarded")
+
+
+def _says(event: Event) -> bool:
+    """Return whether *event* is more than that nobody took part."""
+    if isinstance(event, (TurnPrepared, CheckpointPassed)):
+        return bool(event.messages or event.issues)
+    return True

@@ -1,0 +1,199 @@
+"""What changes a session outside its turns: settings, tools, branches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..commits import Commit, Component, Receipt
+from ..contexts import ConfigContext
+from ..dispatch.toolbox import ToolState
+from ..errors import InvalidHistory, InvalidInput, RevisionConflict, TurnInterrupted
+from ..graph import Content, Graph, Note, chain, check_pairs
+from ..hooks.answers import Visibility
+from ..json import check
+from ..messages import Message, blobs
+from ..outcomes import Ending
+from ..policy import Policy
+from ..ports import Claim, Model
+from .asks import mint
+from .lane import Lane
+from .opening import POLICY
+
+TASKS = frozenset(("tasks",))
+"""The role of `transform_policy` and `on_config_changed`."""
+
+
+async def commit(lane: Lane, claim: Claim | None, **parts: Any) -> Receipt:
+    """
+    Commit a change, made of a commit's *parts*, while the session is held.
+
+    The revision grows by one; what isn't among *parts* stays as it is.
+
+    Raises:
+        TurnInterrupted: A turn never finished.
+        RevisionConflict: Somebody else committed meanwhile; the session has
+            been read anew.
+    """
+    live = lane.live
+    if (found := await lane.find(claim)) is not None:
+        raise TurnInterrupted(live.id, found.turn)
+    given: dict[str, Any] = {
+        "operation": mint(),
+        "at": time.time(),
+        "turns": live.turns,
+        "leaf": live.graph.leaf,
+        "usage": tuple(live.pending),
+        **parts,
+    }
+    body = Commit(session=live.id, expected=live.revision, **given).check()
+    try:
+        receipt = await live.store.commit(body)
+    except RevisionConflict:
+        await lane.refresh()
+        raise
+    live.revision = receipt.revision
+    live.ledger.add(live.pending)
+    live.pending.clear()
+    return receipt
+
+
+async def configure(lane: Lane, policy: Policy, model: Model | None) -> Policy:
+    """
+    Commit *policy* as the session's, as plugins want it, and return it.
+
+    *model* is the object in use from then on, None if it's known by name.
+    """
+    live = lane.live
+    before = live.policy
+    if live.plans.transform_policy is not None:
+        policy = live.plans.transform_policy(live.context(TASKS), policy)
+    if model is not None and policy.model != model.name:
+        model = None  # a plugin chose another, by name
+    if policy == before:
+        lane.model = model
+        return policy
+    # of a model object only this process knows
+    kept = policy if model is None else replace(policy, model="")
+    component = Component(name=POLICY, version=1, value=kept.to_json())
+    await lane.hold(lambda claim: commit(lane, claim, components=(component,)))
+    live.policy, lane.model = policy, model
+    if live.plans.on_config_changed is not None:
+        await live.plans.on_config_changed(ConfigContext(live, before, policy, roles=TASKS))
+    if live.faults.pending:
+        await live.tell_faults()
+    return policy
+
+
+async def apply_tools(lane: Lane, state: ToolState) -> ToolState:
+    """Commit which tools the session hides and shows; return the state."""
+    toolbox = lane.live.toolbox
+    toolbox.check(state)
+    component = state.to_component()
+    await lane.hold(lambda claim: commit(lane, claim, components=(component,)))
+    return toolbox.apply(state)
+
+
+async def set_tools(lane: Lane, names: Sequence[str], word: Visibility) -> ToolState:
+    """Commit that tools *names* are hidden or shown; return the state."""
+    state = lane.live.toolbox.state
+    overrides = {**state.overrides, **dict.fromkeys(names, word)}
+    return await apply_tools(lane, replace(state, overrides=overrides))
+
+
+async def append(lane: Lane, values: Sequence[Content], *, after: str | None = None) -> Receipt:
+    """
+    Commit *values* as nodes after the leaf, or as a branch after node *after*.
+
+    Raises:
+        InvalidInput: There are none, or one is neither a message nor a note.
+        InvalidHistory: The path they end isn't one that a model accepts.
+        SessionBusy: A turn is running.
+        TurnInterrupted: A turn never finished.
+    """
+
+    async def held(claim: Claim | None) -> Receipt:
+        live = lane.live
+        start = live.graph.leaf if after is None else live.graph.node(after).id
+        operation = mint()
+        nodes = chain(operation, start, values)
+        messages = _messages(values)
+        grown = live.graph.load(nodes, nodes[-1].id)
+        if start != live.graph.leaf:
+            check_pairs([n.value for n in grown.path() if isinstance(n.value, Message)])
+        receipt = await commit(
+            lane,
+            claim,
+            operation=operation,
+            nodes=nodes,
+            leaf=nodes[-1].id,
+            turns=turns_on(grown),
+            blobs=tuple(blobs(messages)),
+        )
+        await lane.refresh()
+        return receipt
+
+    return await lane.hold(held)
+
+
+def _messages(values: Sequence[object]) -> list[Message]:
+    """
+    Return the messages among what's to be appended.
+
+    Raises:
+        InvalidInput: There's nothing, or something that can't be stored.
+    """
+    if not values:
+        raise InvalidInput("append: expected messages or notes, found nothing")
+    for value in values:
+        if isinstance(value, Note):
+            check(value.body, where=f"note {value.type!r}")
+        elif not isinstance(value, Message):
+            raise InvalidInput(f"append: expected a Message or a Note, found {value!r}")
+    return [value.check() for value in values if isinstance(value, Message)]
+
+
+async def checkout(lane: Lane, node: str) -> Receipt:
+    """
+    Commit *node* as the leaf, with the state that belongs to it.
+
+    A node inside a turn stands for the end of the turn before it, which the
+    receipt names.
+
+    Raises:
+        InvalidHistory: There's no such node, or nothing ends before it.
+        SessionBusy: A turn is running.
+        TurnInterrupted: A turn never finished.
+    """
+
+    async def held(claim: Claim | None) -> Receipt:
+        graph = lane.live.graph
+        end = ending(graph, node)
+        receipt = await commit(lane, claim, restore=end, leaf=end, turns=turns_on(graph.at(end)))
+        await lane.refresh()
+        return receipt
+
+    return await lane.hold(held)
+
+
+def ending(graph: Graph, node: str) -> str:
+    """
+    Return the nearest node up from *node* that a commit ended with.
+
+    Raises:
+        InvalidHistory: There's no such node, or none ends a commit.
+    """
+    at: str | None = graph.node(node).id
+    while at is not None:
+        operation, _, ordinal = at.rpartition(":")
+        if not ordinal.isdigit() or f"{operation}:{int(ordinal) + 1}" not in graph:
+            return at
+        at = graph.node(at).parent
+    raise InvalidHistory(f"node {node!r}: no commit ends at it or before it")
+
+
+def turns_on(graph: Graph) -> int:
+    """Return how many turns ended on the active path."""
+    return sum(node.kind == Ending.kind for node in graph.path())

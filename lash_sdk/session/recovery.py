@@ -1,0 +1,129 @@
+"""What an interrupted turn left behind, and what a session knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+
+from ..dispatch.live import Live
+from ..errors import InvalidInput, SessionBusy, StoreCorrupt
+from ..events import ModelAnswered, ModelFailed
+from ..journal import INPUT, Began, Heard, read_row, rebased
+from ..ports import JournalRow, Store
+from ..usage import UsageRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """
+    A turn that's in the journal.
+
+    Attributes:
+        turn: Its id.
+        began: How it began.
+        rows: All of its rows, in their order.
+    """
+
+    turn: str
+    began: Began
+    rows: tuple[JournalRow, ...]
+
+    def owed(self, session: str) -> tuple[UsageRow, ...]:
+        """Return what its model calls cost, as far as that's on record."""
+        return tuple(
+            UsageRow(
+                id=heard.event.key,
+                turn=self.turn,
+                session=session,
+                source="turn",
+                model=heard.event.model,
+                usage=heard.event.usage,
+                estimated=getattr(heard.event, "estimated", False),
+            )
+            for heard in map(read_row, self.rows)
+            if isinstance(heard, Heard)
+            and isinstance(heard.event, (ModelAnswered, ModelFailed))
+            and heard.event.usage
+        )
+
+
+async def unfinished(live: Live) -> Unfinished | None:
+    """
+    Return the turn that can be finished: the one that builds on the head.
+
+    Others have lost to somebody else's commit; they wait to be discarded.
+
+    Raises:
+        StoreCorrupt: A turn has no row that says how it began.
+    """
+    for found in _turns(await live.store.journal(live.id)):
+        if found.began.revision == live.revision:
+            return found
+    return None
+
+
+async def interrupted(live: Live) -> str | None:
+    """Return the id of the turn that can be finished, if nobody is at it."""
+    if "journal" not in live.store.capabilities:
+        return None
+    found = await unfinished(live)
+    if found is None:
+        return None
+    try:
+        claim = await live.store.claim(live.id)
+    except SessionBusy:
+        return None
+    await live.store.release(claim)
+    return found.turn
+
+
+async def rows_of(store: Store, session: str, turn: str) -> Unfinished:
+    """
+    Return what the journal of *session* has of *turn*.
+
+    Raises:
+        InvalidInput: It has nothing.
+    """
+    for found in _turns(await store.journal(session)):
+        if found.turn == turn:
+            return found
+    raise InvalidInput(f"no turn {turn!r} in the journal of session {session!r}")
+
+
+async def fork_journal(live: Live, id: str, turn: str) -> None:
+    """
+    Make session *id* where a lost *turn* of *live* began, and give it that turn.
+
+    Raises:
+        SessionExists: There's a session *id*.
+        SessionBusy: Somebody runs a turn in *live*.
+        InvalidInput: The journal has no such turn.
+    """
+    store = live.store
+    found = await rows_of(store, live.id, turn)
+    origin = await store.claim(live.id)
+    try:
+        if found.began.leaf is not None:
+            await store.fork(live.id, id, at=found.began.leaf)
+        to = await store.claim(id)
+        try:
+            await store.journal_put(to, [rebased(row, to.revision) for row in found.rows])
+        finally:
+            await store.release(to)
+        await store.journal_drop(origin, turn)
+    finally:
+        await store.release(origin)
+
+
+def _turns(rows: Iterable[JournalRow]) -> list[Unfinished]:
+    turns = []
+    ordered = sorted(rows, key=lambda row: row.turn)  # stable: each turn's keep their order
+    for turn, group in groupby(ordered, key=lambda row: row.turn):
+        kept = tuple(group)
+        if kept[0].kind != INPUT:
+            raise StoreCorrupt(f"the journal of turn {turn!r} doesn't say how it began")
+        began = read_row(kept[0])
+        assert isinstance(began, Began)  # noqa: S101 - by its kind
+        turns.append(Unfinished(turn=turn, began=began, rows=kept))
+    return turns

@@ -1,0 +1,123 @@
+"""Where sessions stand, or stood: heads, lists of them, receipts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from lash_sdk.commits import Head, Receipt
+from lash_sdk.errors import SessionDeleted
+from lash_sdk.ports import SessionSummary
+
+from .ids import id_of
+from .pieces import refs
+from .schema import DELETED, NAMED
+
+if TYPE_CHECKING:
+    import apsw
+
+Manifests: TypeAlias = dict[int | None, dict[str, str]]
+"""Manifests that were read in this transaction, by their keys."""
+
+_HEAD: Final = "select state, head, updated, pending from sessions where id=?"
+_AT: Final = """
+select s.id, c.revision, c.leaf, c.turns, c.manifest, c.at, c.operation,
+  m.id, c.pending, o.id, f.revision
+from commits c join sessions s on s.key = c.session
+left join sessions m on m.key = c.maker
+left join commits f on f.key = s.origin
+left join sessions o on o.key = f.session
+where c.key=?
+"""
+_RECEIPT: Final = """
+select c.key, s.id, c.operation, c.revision, c.leaf
+from commits c join sessions s on s.key = c.session
+where c.operation=? and s.id=? and s.state = 1
+"""
+_CHANGES: Final = """
+select c.key, s.id, c.operation, c.revision, c.leaf
+from commits c join sessions s on s.key = c.session
+where c.key > ? and c.operation is not null and s.state = 1
+order by c.key limit ?
+"""
+_SESSIONS: Final = """
+select s.id, coalesce(c.revision, 0), coalesce(c.turns, 0), s.updated, p.id
+from sessions s left join commits c on c.key = s.head left join sessions p on p.key = s.parent
+where s.state = 1 and s.pending is null
+and (?1 is null or s.updated < ?1) and substr(s.id, 1, ?2) = ?3
+order by s.updated desc, s.key desc limit ?4
+"""
+
+
+def head(db: apsw.Connection, session: str) -> Head | None:
+    """
+    Return where *session* stands, or None if nothing made it yet.
+
+    Raises:
+        SessionDeleted: It's gone.
+    """
+    row = db.execute(_HEAD, (session,)).fetchone()
+    if row is None:
+        return None
+    state, key, updated, pending = row
+    if state == DELETED:
+        raise SessionDeleted(session)
+    if state == NAMED:
+        return None
+    if key is None:
+        return Head(session=session, revision=0, leaf=None, turns=0, manifest={}, updated=updated)
+    found = at(db, key, {})
+    return found if found.pending == pending else replace(found, pending=pending)
+
+
+def at(db: apsw.Connection, commit: int, manifests: Manifests) -> Head:
+    """Return where a commit left its session."""
+    row = next(db.execute(_AT, (commit,)))
+    session, revision, leaf, turns, manifest, updated, operation, maker, pending, origin, last = row
+    if manifest not in manifests:
+        manifests[manifest] = refs(db, manifest)
+    return Head(
+        session=session,
+        revision=revision,
+        leaf=None if leaf is None else id_of(db, leaf),
+        turns=turns,
+        manifest=manifests[manifest],
+        updated=updated,
+        operation=operation or "",
+        parent=maker,
+        pending=pending,
+        forked_from=None if origin is None else (origin, last),
+    )
+
+
+def receipt(db: apsw.Connection, session: str, operation: str) -> Receipt | None:
+    """Return the receipt of an operation that landed."""
+    row = db.execute(_RECEIPT, (operation, session)).fetchone()
+    return _receipt(db, row) if row else None
+
+
+def changes(db: apsw.Connection, cursor: int, limit: int) -> list[Receipt]:
+    """Return the receipts of the first commits after *cursor*, of any session."""
+    return [_receipt(db, row) for row in list(db.execute(_CHANGES, (cursor, limit)))]
+
+
+def _receipt(db: apsw.Connection, row: tuple[int, str, str, int, int | None]) -> Receipt:
+    key, session, operation, revision, leaf = row
+    return Receipt(
+        session=session,
+        operation=operation,
+        revision=revision,
+        leaf=None if leaf is None else id_of(db, leaf),
+        cursor=key,
+    )
+
+
+def sessions(
+    db: apsw.Connection, before: float | None, limit: int, prefix: str
+) -> list[SessionSummary]:
+    """Return sessions updated before then, newest first."""
+    rows = db.execute(_SESSIONS, (before, len(prefix), prefix, max(limit, 0)))
+    return [
+        SessionSummary(id=id, revision=revision, turns=turns, updated=updated, parent=parent)
+        for id, revision, turns, updated, parent in rows
+    ]

@@ -1,0 +1,199 @@
+"""
+The rows of unfinished turns, and who may write them.
+
+A claim's generation is compared with the newest that wrote, in the transaction
+that writes: whoever lost the session is refused, whatever the locks say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from lash_sdk.commits import part_hash
+from lash_sdk.errors import SessionBusy, StoreCorrupt
+from lash_sdk.json import decode, encode
+from lash_sdk.messages import Blob
+from lash_sdk.ports import JournalRow
+
+from . import places
+from .deletion import orphan
+from .pieces import blob_key, keep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import apsw
+
+    from lash_sdk.ports import Claim
+
+Holds: TypeAlias = "Callable[[Claim], bool]"
+"""Tells whether a claim is still held in this process."""
+
+Row: TypeAlias = tuple[str, str, str, bytes, bytes | None, bytes]
+"""Turn, key, kind, body, what it refers to, hash."""
+
+_STATE: Final = """
+select generation, (select revision from commits c where c.key = s.head),
+  exists (select 1 from journal j where j.session = s.key),
+  exists (select 1 from inbox i where i.session = s.key and i.body is not null)
+from sessions s where s.key=?
+"""
+_FENCE: Final = "update sessions set generation=?, holder=? where key=?"
+_PUT: Final = """
+insert into journal (session, turn, key, kind, body, blobs, hash)
+values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing
+"""
+_KNOWN: Final = """
+select count(*) from journal j join sessions s on s.key = j.session
+where s.id=? and j.turn=? and j.key=? and j.kind=?
+"""
+_ROWS: Final = """
+select j.turn, j.key, j.kind, j.body, j.blobs, j.hash
+from journal j join sessions s on s.key = j.session where s.id=? order by j.place
+"""
+
+
+class State(NamedTuple):
+    """What a claim starts from."""
+
+    generation: int = 0
+    revision: int = 0
+    unfinished: bool = False
+    waiting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    Rows made ready for the writer, in their caller's thread.
+
+    Attributes:
+        size: Bytes that they bring.
+    """
+
+    claim: Claim
+    rows: list[Row]
+    blobs: list[Blob]
+    size: int
+
+
+def entry(claim: Claim, rows: Sequence[JournalRow]) -> Entry:
+    """
+    Return *rows* with their canonical bytes made.
+
+    Raises:
+        InvalidInput: A body can't be said in JSON.
+    """
+    ready = [_pack(row) for row in rows]
+    blobs = [blob for row in rows for blob in row.blobs]
+    size = sum([len(row[3]) for row in ready]) + sum([blob.size for blob in blobs])
+    return Entry(claim, ready, blobs, size)
+
+
+def _pack(row: JournalRow) -> Row:
+    data = row.data
+    blobs = encode([blob.to_json() for blob in row.blobs]) if row.blobs else None
+    return (row.turn, row.key, row.kind, data, blobs, _hash(row.kind, row.key, data, blobs))
+
+
+def _hash(kind: str, key: str, data: bytes, blobs: bytes | None) -> bytes:
+    return bytes.fromhex(part_hash((kind, key, data + (blobs or b""))))
+
+
+def state(db: apsw.Connection, session: str) -> State:
+    """
+    Return what a new claim of *session* starts from.
+
+    Raises:
+        SessionDeleted: The id was used by a session that's gone.
+    """
+    place = places.find(db, session)
+    if place.session is None:
+        return State()
+    generation, revision, unfinished, waiting = next(db.execute(_STATE, (place.session,)))
+    return State(generation, revision or 0, bool(unfinished), bool(waiting))
+
+
+def put(db: apsw.Connection, entry: Entry, holds: Holds) -> int:
+    """
+    Keep rows that aren't there yet; return how many there were to keep.
+
+    Raises:
+        SessionBusy, SessionDeleted: As the port says.
+        InvalidInput: A blob's bytes aren't what its hash says.
+    """
+    claim = entry.claim
+    place = _held(db, claim, holds)
+    session = places.named(db, claim.session, place)
+    if place.generation != claim.generation:
+        db.execute(_FENCE, (claim.generation, claim.holder, session))
+    for row in entry.rows:
+        db.execute(_PUT, (session, *row))
+    for blob in entry.blobs:
+        keep(db, blob)
+    return len(entry.rows)
+
+
+def written(db: apsw.Connection, entry: Entry) -> int | None:
+    """Return how many rows there were to keep if they're there, else None."""
+    for turn, key, kind, *_ in entry.rows:
+        if not db.execute(_KNOWN, (entry.claim.session, turn, key, kind)).get:
+            return None
+    return len(entry.rows)
+
+
+def drop(db: apsw.Connection, claim: Claim, turn: str, holds: Holds) -> bool:
+    """
+    Remove the rows of a turn, and the sessions that wait for it.
+
+    Raises:
+        SessionBusy, SessionDeleted: As the port says.
+    """
+    session = _held(db, claim, holds).session
+    db.execute("delete from journal where session=? and turn=?", (session, turn))
+    orphan(db, turn)
+    return True
+
+
+def _held(db: apsw.Connection, claim: Claim, holds: Holds) -> places.Place:
+    place = places.find(db, claim.session)
+    newest = place.generation
+    stale = newest > claim.generation
+    rival = newest == claim.generation and place.holder != claim.holder
+    if stale or rival or not holds(claim):
+        raise SessionBusy(claim.session)
+    return place
+
+
+def rows(db: apsw.Connection, session: str) -> tuple[JournalRow, ...]:
+    """
+    Return the rows of the session's unfinished turns, in their order.
+
+    Raises:
+        StoreCorrupt: A row isn't what was stored.
+    """
+    found = db.execute(_ROWS, (session,))
+    return tuple([_unpack(session, row) for row in found])
+
+
+def _unpack(session: str, row: Row) -> JournalRow:
+    turn, key, kind, data, blobs, hash = row
+    if _hash(kind, key, data, blobs) != hash:
+        raise StoreCorrupt(f"session {session!r}: journal {key!r} isn't what was stored")
+    refs = tuple(_refs(blobs))
+    return JournalRow(turn=turn, key=key, kind=kind, body=decode(data), blobs=refs)
+
+
+def _refs(data: bytes | None) -> Iterator[Blob]:
+    items = decode(data) if data else None
+    for item in items if isinstance(items, list) else ():
+        yield Blob.from_json(item)
+
+
+def attached(db: apsw.Connection) -> Iterator[int]:
+    """Yield the keys of the blobs that any journal refers to."""
+    for (data,) in db.execute("select blobs from journal where blobs is not null"):
+        for blob in _refs(data):
+            if (key := blob_key(db, blob.sha256)) is not None:
+                yield key
