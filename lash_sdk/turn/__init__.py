@@ -7,5 +7,3 @@ from .machine import own_ids as own_ids
 from .machine import waits_for as waits_for
 from .state import Phase as Phase
 from .state import Turn as Turn
-from .state import turn_from_json as turn_from_json
-from .state import turn_to_json as turn_to_json
