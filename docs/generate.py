@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 FOLDER: Final = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
@@ -174,7 +174,7 @@ def hooks_page() -> str:
     return HOOKS_PAGE.format(index="\n\n".join(parts))
 
 
-def hook_entry(hook: Hook) -> str:
+def hook_entry(hook: Hook[Any]) -> str:
     """Return the entry of one hook: its rule in a line, then its docstring."""
     colour = "may be async" if hook.awaits else "sync"
     rule = (

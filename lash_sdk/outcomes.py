@@ -8,9 +8,9 @@ projection. A turn ends in exactly one of `Finished`, `HandedOff`, `Stopped`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, TypeAlias
 
-from .json import Json, JsonObject, Tagged, Value, read
+from .json import Json, JsonObject, Tagged, Value
 
 # --- what a tool may ask of its turn, with a success ---------------------------
 
@@ -128,16 +128,6 @@ class ToolRecord(Tagged, title="tool record", kind="tool"):
     decided: str | None = None
 
 
-def outcome_from_json(body: Json) -> ToolOutcome:
-    """
-    Return the outcome that its `to_json` wrote.
-
-    Raises:
-        StoreCorrupt: It isn't one.
-    """
-    return read(get_args(ToolOutcome), body, "outcome")  # type: ignore[no-any-return]
-
-
 # --- how a turn ended ----------------------------------------------------------
 
 StopReason: TypeAlias = Literal[
@@ -220,16 +210,6 @@ class Issue(Value):
 def turn_outcome_to_json(outcome: TurnOutcome) -> JsonObject:
     """Return *outcome* as it's stored."""
     return outcome.to_json()
-
-
-def turn_outcome_from_json(body: Json) -> TurnOutcome:
-    """
-    Return the outcome that its `to_json` wrote.
-
-    Raises:
-        StoreCorrupt: It isn't one.
-    """
-    return read(get_args(TurnOutcome), body, "turn outcome")  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

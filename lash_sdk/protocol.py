@@ -9,7 +9,7 @@ session and handed back. `STANDARD` is ordinary tool calling.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from .events import ModelAnswered
 from .json import Json
@@ -66,30 +66,33 @@ class End:
 Move: TypeAlias = Call | Again | Correct | Complete | End
 
 
-class TurnProtocol(Protocol):
-    """What a protocol must say; `name` and `version` are saved with its state."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnProtocol:
+    """
+    How a turn talks with its model; as it stands, ordinary tool calling.
 
-    @property
-    def name(self) -> str:
-        """Its name, such as "standard"."""
-        ...
+    That's to call what is asked for, and to finish on an answer in words. Another
+    protocol derives from this one and says what it does otherwise.
 
-    @property
-    def version(self) -> int:
-        """The version of its state's form."""
-        ...
+    Attributes:
+        name: Such as "standard"; saved with its state.
+        version: Of its state's form; saved with it too.
+    """
+
+    name: str = "standard"
+    version: int = 1
 
     def start(self) -> Json:
-        """Return the state of a session that has never had a turn."""
-        ...
+        """Return the state of a session that has never had a turn; None needs none."""
+        return None
 
     def preamble(self, state: Json) -> str:
         """Return what the prompt begins with; empty means nothing."""
-        ...
+        return ""
 
     def tools(self, state: Json, tools: tuple[ToolDefinition, ...]) -> tuple[ToolDefinition, ...]:
-        """Return the tools that the model is told of."""
-        ...
+        """Return the tools that the model is told of: every one."""
+        return tools
 
     def on_answer(
         self, state: Json, answer: ModelAnswered, message: Message, *, after_tools: bool
@@ -98,41 +101,7 @@ class TurnProtocol(Protocol):
         Return the state and the move after an answer.
 
         *message* is the answer's with the turn's own call ids; *after_tools*
-        says whether it follows tool results.
-        """
-        ...
-
-    def on_results(self, state: Json, records: tuple[ToolRecord, ...]) -> tuple[Json, Move]:
-        """Return the state and the move after a batch of calls, in their order."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StandardProtocol:
-    """Ordinary tool calling: call what is asked for, finish on an answer in words."""
-
-    name: str = "standard"
-    version: int = 1
-
-    def start(self) -> Json:
-        """Return None: there's nothing to remember."""
-        return None
-
-    def preamble(self, state: Json) -> str:
-        """Return nothing: models know how to call tools."""
-        return ""
-
-    def tools(self, state: Json, tools: tuple[ToolDefinition, ...]) -> tuple[ToolDefinition, ...]:
-        """Return every tool."""
-        return tools
-
-    def on_answer(
-        self, state: Json, answer: ModelAnswered, message: Message, *, after_tools: bool
-    ) -> tuple[Json, Move]:
-        """
-        Call the tools that are asked for; else take the text as the answer.
-
-        An empty answer is one only right after tool results.
+        says whether it follows tool results: only then may it be empty.
         """
         if calls := message.calls:
             return state, Call(calls=calls)
@@ -147,7 +116,11 @@ class StandardProtocol:
         return state, Complete(outcome=Finished(text=text, value=answer.value))
 
     def on_results(self, state: Json, records: tuple[ToolRecord, ...]) -> tuple[Json, Move]:
-        """Go by the first successful call that asks something of the turn."""
+        """
+        Return the state and the move after a batch of calls, in their order.
+
+        The first successful call that asks something of the turn decides.
+        """
         for record in records:
             control = record.outcome.control if isinstance(record.outcome, Success) else None
             if isinstance(control, Finish):
@@ -160,4 +133,4 @@ class StandardProtocol:
         return state, Again()
 
 
-STANDARD: Final = StandardProtocol()
+STANDARD: Final = TurnProtocol()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from .errors import InvalidInput
-from .json import Json, JsonObject, Value
+from .json import Value
 
 K = TypeVar("K", str, tuple[str, str])
 
@@ -167,15 +167,6 @@ class UsageReport:
     def by_model(self) -> dict[str, Usage]:
         """The sums, by model."""
         return _sums((model, usage) for (_, model), usage in self.by.items())
-
-    def to_json(self) -> JsonObject:
-        """Return the report for a machine to read."""
-        by: list[Json] = [
-            {"source": source, "model": model, "usage": usage.to_json()}
-            for (source, model), usage in sorted(self.by.items())
-        ]
-        used = self.usage.to_json()
-        return {"usage": used, "total": self.total, "rows": len(self.rows), "by": by}
 
 
 def _sums(spent: Iterable[tuple[K, Usage]]) -> dict[K, Usage]:

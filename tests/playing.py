@@ -40,7 +40,7 @@ from lash_sdk.outcomes import (
     ToolRecord,
 )
 from lash_sdk.policy import Limits
-from lash_sdk.protocol import STANDARD, Move, StandardProtocol, TurnProtocol
+from lash_sdk.protocol import STANDARD, Move, TurnProtocol
 from lash_sdk.turn import Turn, advance
 from lash_sdk.usage import Usage
 
@@ -170,7 +170,7 @@ HINT: Final = note("be brief", origin="p")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fixed(StandardProtocol):
+class Fixed(TurnProtocol):
     """
     Makes the moves it's given, in turn, and counts them in its state.
 

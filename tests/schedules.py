@@ -34,7 +34,7 @@ from lash_sdk.messages import Message
 from lash_sdk.outcomes import Fail, Finish, Finished, HandedOff, Handoff, Issue, Stopped, Success
 from lash_sdk.policy import Limits
 from lash_sdk.protocol import STANDARD, Again, Call, Complete, Correct, End, Move, TurnProtocol
-from lash_sdk.turn import Phase, Turn, turn_from_json, turn_to_json
+from lash_sdk.turn import Phase, Turn
 from lash_sdk.usage import Usage
 
 from .playing import (
@@ -255,7 +255,7 @@ def watch(
         past.append(event)
         log.append((event, effects, seen.turn.phase))
         if random.random() < 0.1:
-            again = turn_from_json(decode(encode(turn_to_json(seen.turn))))
+            again = Turn.from_json(decode(encode(seen.turn.to_json())))
             assert seen.turn == again, "a restored turn is the same turn"
             assert derived(seen.turn) == derived(again), "and so is what follows from it"
             assert machine.waits_for(again) == machine.waits_for(seen.turn)

@@ -49,7 +49,7 @@ def test_the_plugin_of_the_readme_is_one() -> None:
     exec(blocks(ROOT / "README.md")[1], module.__dict__)
     registry = Registry([register(module.__dict__["Shout"])])
 
-    assert ["before_turn", "provide_tools"] == registry.implements(registry.plugins[0])
+    assert registry.plans.before_turn and registry.plans.provide_tools
 
 
 def test_the_readme_is_short() -> None:

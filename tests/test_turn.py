@@ -20,16 +20,7 @@ from lash_sdk.messages import Image, Message, Text, ToolCall, ToolResult, assist
 from lash_sdk.outcomes import Finish, Finished, Stopped, StopReason, Success
 from lash_sdk.policy import Limits
 from lash_sdk.protocol import Again, Call, Complete, End, Move
-from lash_sdk.turn import (
-    TABLE,
-    Phase,
-    Turn,
-    advance,
-    cancelled,
-    turn_from_json,
-    turn_to_json,
-    waits_for,
-)
+from lash_sdk.turn import TABLE, Phase, Turn, advance, cancelled, waits_for
 from lash_sdk.usage import Usage
 
 from .golden.generate import FOLDER, PROTOCOLS, SCRIPTS, ending, written
@@ -729,7 +720,7 @@ def derived(turn: Turn) -> tuple[Any, ...]:
 
 def restored(turn: Turn) -> Turn:
     """Return *turn* after it went through bytes."""
-    return turn_from_json(decode(encode(turn_to_json(turn))))
+    return Turn.from_json(decode(encode(turn.to_json())))
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -748,7 +739,7 @@ def test_every_prefix_restores_to_the_same_continuation(name: str) -> None:
         again = restored(turn)
         assert turn == again
         assert derived(turn) == derived(again)
-        assert encode(turn_to_json(turn)) == encode(turn_to_json(again))
+        assert encode(turn.to_json()) == encode(again.to_json())
         assert waits_for(turn) == waits_for(again)
         rest = played(script.steps[cut:], again, protocol)
         assert [(e, wanted) for e, wanted, _ in whole[cut:]] == [
@@ -794,7 +785,7 @@ def full() -> dict[str, Any]:
         outcome=Finished(text="a"),
         issues=(FAULT,),
     )
-    return dict(turn_to_json(turn))
+    return dict(turn.to_json())
 
 
 def test_a_turn_has_its_key_from_the_start() -> None:
@@ -809,7 +800,7 @@ def test_a_full_turn_is_read_back() -> None:
     """
     The sample for the tests below is sound.
     """
-    assert full() == turn_to_json(turn_from_json(full()))
+    assert full() == Turn.from_json(full()).to_json()
 
 
 @pytest.mark.parametrize("name", sorted(full().keys() - {"state"}))
@@ -820,7 +811,7 @@ def test_a_field_of_another_type_is_damage(name: str, value: Json) -> None:
     """
     if not (name == "grace" and value is True):
         with pytest.raises(StoreCorrupt):
-            turn_from_json({**full(), name: value})
+            Turn.from_json({**full(), name: value})
 
 
 @pytest.mark.parametrize(
@@ -842,7 +833,7 @@ def test_a_turn_that_never_was_is_damage(change: Any, message: str) -> None:
     Unknown words are reported, not guessed.
     """
     with pytest.raises(StoreCorrupt, match=message):
-        turn_from_json({**full(), **change})
+        Turn.from_json({**full(), **change})
 
 
 def test_notes_of_the_machine_are_system_messages() -> None:
@@ -877,4 +868,4 @@ def test_a_turn_knows_what_it_took_from_the_inbox() -> None:
 
     assert ("a",) == begun.inbox
     assert ("b", "c") == turn.inbox
-    assert turn == turn_from_json(turn_to_json(turn))
+    assert turn == Turn.from_json(turn.to_json())

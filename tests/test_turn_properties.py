@@ -200,7 +200,7 @@ banned = {{"asyncio", "datetime", "pluggy", "pydantic", "random", "secrets", "se
 print("loaded", sorted(banned & loaded))
 
 from lash_sdk.policy import Limits
-from lash_sdk.turn import advance, machine, turn_from_json, turn_to_json, waits_for
+from lash_sdk.turn import Turn, advance, machine, waits_for
 from tests.playing import start
 from tests.golden.generate import PROTOCOLS, SCRIPTS
 
@@ -211,7 +211,7 @@ for script in SCRIPTS.values():
         event = step(turn)
         events.append(event)
         turn, _ = advance(turn, event, PROTOCOLS[script.protocol])
-        turn_from_json(turn_to_json(turn))  # reads the classes' annotations, once
+        Turn.from_json(turn.to_json())  # reads the classes' annotations, once
     plays.append((start(script.limits), events, PROTOCOLS[script.protocol]))
 
 import os, random, secrets, time
@@ -235,7 +235,7 @@ for turn, events, protocol in plays:
     for event in events:
         turn, _ = advance(turn, event, protocol)
         waits_for(turn)
-        turn = turn_from_json(turn_to_json(turn))
+        turn = Turn.from_json(turn.to_json())
 listening = False
 
 heard = set(heard) - {{"builtins.id"}}  # how `repr` guards against loops

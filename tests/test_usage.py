@@ -189,7 +189,6 @@ def test_every_sum_of_a_report_is_the_same_money(rows: list[UsageRow]) -> None:
         report.input,
         report.output,
     )
-    assert encode(report.to_json())
 
 
 def test_a_report_says_who_spent_on_what() -> None:
@@ -206,7 +205,7 @@ def test_a_report_says_who_spent_on_what() -> None:
 
     assert {"turn": Usage(input=1), "child": Usage(input=4, output=2)} == (report.by_source)
     assert {"m1": Usage(input=1, output=2), "m2": Usage(input=4)} == report.by_model
-    assert 3 == report.to_json()["rows"]
+    assert 3 == len(report.rows)
 
 
 def test_a_report_is_not_changed_by_later_rows() -> None:

@@ -11,7 +11,7 @@ import apluggy  # pyright: ignore[reportMissingImports] - in its own environment
 import pluggy
 
 from lash_sdk.hooks import Plugin
-from lash_sdk.hooks.kinds import Collect, Directives
+from lash_sdk.hooks.kinds import Hook
 from lash_sdk.plugins.faults import Faults
 from lash_sdk.plugins.registered import register
 from lash_sdk.plugins.registry import Registry
@@ -54,8 +54,8 @@ async def direct(ctx: Any) -> list[int]:  # type: ignore[empty-body]
     """Spec of directives, as `before_turn` is one."""
 
 
-SYNC, ASYNC = Collect[Any, Any](ask), Collect[Any, Any](ask_async)
-DIRECTIVES = Directives[Any, Any](direct)
+SYNC, ASYNC = Hook[Any]("collect", ask), Hook[Any]("collect", ask_async)
+DIRECTIVES = Hook[Any]("directives", direct)
 
 
 def _ours() -> tuple[Registry, Context]:
@@ -125,7 +125,7 @@ Case = Callable[[int], Awaitable[None]]
 
 def _cases() -> dict[str, Case]:
     registry, ctx = _ours()
-    sync, awaited, directed = (registry.own[h.name] for h in (SYNC, ASYNC, DIRECTIVES))
+    sync, awaited, directed = (getattr(registry.plans, h.name) for h in (SYNC, ASYNC, DIRECTIVES))
     plans = registry.plans
     a, b, c, d, e = (_Impl() for _ in range(IMPLS))
     plug, aplug = _theirs(pluggy), _theirs(apluggy)

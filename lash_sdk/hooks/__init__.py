@@ -6,7 +6,6 @@ kind, `answers` what hooks may answer with, `plugin` the class to derive from.
 """
 
 from .answers import *
-from .kinds import HOOKS as HOOKS
 from .kinds import Hook as Hook
 from .kinds import hookimpl as hookimpl
 from .kinds import hookspec as hookspec

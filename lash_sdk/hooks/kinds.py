@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 import pluggy
 
@@ -29,232 +29,137 @@ the answer is no, nothing that depends on it is allowed, or the call is aborted.
 Life: TypeAlias = Literal["host", "session"]
 """Whether it's called once per `Lash`, or on a session's instance."""
 
+KINDS: Final[Mapping[str, Fault]] = {
+    "listen": "isolate",  # all hear; what they return is dropped
+    "collect": "isolate",  # all are asked; the answers are kept with their plugins, in order
+    "directives": "abort",  # a collect of directives; which are legal depends on the hook
+    "transform": "keep",  # each gets the previous value and returns the next; None keeps it
+    "decide": "isolate",  # the first answer that isn't None counts
+    "gate": "deny",  # all are asked; the strongest answer counts
+    "wrap": "abort",  # each runs around the next: `call_next(value)` goes on inward
+    "supply": "abort",  # exactly one plugin owns each name; two are an error that names both
+}
+"""Every kind, with what a fault does unless the hook says otherwise."""
+
 C = TypeVar("C")
 """The context."""
 R = TypeVar("R")
 """What an implementation returns."""
 V = TypeVar("V")
 """The value that's passed along."""
-S = TypeVar("S")
-"""The plugin's instance."""
+F = TypeVar("F", bound=Callable[..., Any])
+"""An implementation; it takes its plugin's instance first, or its class."""
 
-HOOKS: Final[dict[str, Hook]] = {}
-"""Every hook of the kernel, by name."""
+Hears: TypeAlias = Callable[[Any, C], Awaitable[None] | None]
+Answers: TypeAlias = Callable[[Any, C], R | Awaitable[R | None] | None]
+Changes: TypeAlias = Callable[[Any, C, V], V | Awaitable[V | None] | None]
+Next: TypeAlias = Callable[[V], Awaitable[R]]
+Surrounds: TypeAlias = Callable[[Any, C, Next[V, R]], Awaitable[R]]
 
 
-class Hook:
+class Hook(Generic[F]):
     """
     One hook: its name, its rule, and the decorator that its authors use.
 
     Attributes:
-        kind: "listen", "collect", "directives", "transform", "decide", "gate",
-            "wrap" or "supply".
+        kind: One of `KINDS`.
         awaits: Whether implementations may be async.
         fault: What a failing implementation does.
         life: "host" for class methods that are called once per `Lash`,
             "session" for methods of the session's instance.
         since: The SDK's version that brought it.
+        arguments: The names of what an implementation takes.
+        context: The name of the context class among them.
     """
-
-    kind: ClassVar[str] = ""
-    usual: ClassVar[Fault] = "isolate"
-    arguments: ClassVar[tuple[str, ...]] = ("ctx",)
 
     def __init__(
         self,
+        kind: str,
         spec: Callable[..., Any],
         *,
         fault: Fault | None = None,
         life: Life = "session",
         since: str = "0.1",
     ) -> None:
+        self.kind = kind
         self.name = spec.__name__
         self.spec = spec
         self.awaits = inspect.iscoroutinefunction(spec)
-        self.fault: Fault = fault or self.usual
+        self.fault: Fault = fault or KINDS[kind]
         self.life = life
         self.since = since
         self.__doc__ = spec.__doc__
+        parameters = inspect.signature(spec).parameters
+        self.arguments = tuple(parameters)
+        annotation = parameters["ctx"].annotation
+        self.context = str(getattr(annotation, "__name__", annotation))
         hookspec(spec)
 
-    @property
-    def context(self) -> str:
-        """The name of the context class that implementations receive."""
-        annotation = next(iter(inspect.get_annotations(self.spec).values()))
-        return str(getattr(annotation, "__name__", annotation))
+    def __call__(self, function: F) -> F:
+        """Return *function* marked as an implementation, as the hook's life asks for."""
+        marked: Any = hookimpl(specname=self.name)(function)
+        return classmethod(marked) if self.life == "host" else marked  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"<{self.kind} hook {self.name}>"
-
-    def _mark(self, function: Any) -> Any:
-        """Return *function* marked as an implementation, as its life asks for."""
-        marked = hookimpl(specname=self.name)(function)
-        return classmethod(marked) if self.life == "host" else marked
-
-
-class Listen(Hook, Generic[C]):
-    """All hear; what they return is dropped."""
-
-    kind = "listen"
-
-    def __call__(
-        self, function: Callable[[S, C], Awaitable[None] | None]
-    ) -> Callable[[S, C], Awaitable[None] | None]:
-        """Mark a method as an implementation."""
-        return self._mark(function)  # type: ignore[no-any-return]
-
-
-class Collect(Hook, Generic[C, R]):
-    """All are asked; the answers are kept with their plugins, in order."""
-
-    kind = "collect"
-
-    def __call__(
-        self, function: Callable[[S, C], R | Awaitable[R | None] | None]
-    ) -> Callable[[S, C], R | Awaitable[R | None] | None]:
-        """Mark a method as an implementation."""
-        return self._mark(function)  # type: ignore[no-any-return]
-
-
-class Directives(Collect[C, R]):
-    """A collect of directives; which are legal depends on the hook."""
-
-    kind = "directives"
-    usual = "abort"
-
-
-class Decide(Collect[C, R]):
-    """The first answer that isn't None counts."""
-
-    kind = "decide"
-
-
-class Gate(Collect[C, R]):
-    """All are asked; the strongest answer counts, and a fault denies."""
-
-    kind = "gate"
-    usual = "deny"
-
-
-class Supply(Collect[C, R]):
-    """Exactly one plugin owns each name; two are an error that names both."""
-
-    kind = "supply"
-    usual = "abort"
-
-
-class Transform(Hook, Generic[C, V]):
-    """Each gets the previous value and returns the next; None keeps it."""
-
-    kind = "transform"
-    usual = "keep"
-    arguments = ("ctx", "value")
-
-    def __call__(
-        self, function: Callable[[S, C, V], V | Awaitable[V | None] | None]
-    ) -> Callable[[S, C, V], V | Awaitable[V | None] | None]:
-        """Mark a method as an implementation."""
-        return self._mark(function)  # type: ignore[no-any-return]
-
-
-class Wrap(Hook, Generic[C, R]):
-    """Each runs around the next: `call_next(ctx)` goes on inward."""
-
-    kind = "wrap"
-    usual = "abort"
-    arguments = ("ctx", "call_next")
-
-    def __call__(
-        self, function: Callable[[S, C, Callable[[C], Awaitable[R]]], Awaitable[R]]
-    ) -> Callable[[S, C, Callable[[C], Awaitable[R]]], Awaitable[R]]:
-        """Mark a method as an implementation."""
-        return self._mark(function)  # type: ignore[no-any-return]
-
-
-class WrapApp(Hook, Generic[C]):
-    """Each runs around the next: `call_next(made)` shares what it made."""
-
-    kind = "wrap"
-    usual = "abort"
-    arguments = ("ctx", "call_next")
-
-    def __call__(
-        self, function: Callable[[S, C, Callable[[Any], Awaitable[None]]], Awaitable[None]]
-    ) -> Callable[[S, C, Callable[[Any], Awaitable[None]]], Awaitable[None]]:
-        """Mark a method as an implementation."""
-        return self._mark(function)  # type: ignore[no-any-return]
 
 
 # Decorators of specs. Each keeps the types that the spec's signature says.
 
 
-def listen(spec: Callable[[C], None] | Callable[[C], Awaitable[None]]) -> Listen[C]:
+def listen(spec: Callable[[C], None] | Callable[[C], Awaitable[None]]) -> Hook[Hears[C]]:
     """Make a listen hook of *spec*."""
-    return _known(Listen(spec))
+    return Hook("listen", spec)
 
 
 def collect(
     *, fault: Fault | None = None, life: Life = "session"
-) -> Callable[[Callable[[C], R]], Collect[C, R]]:
+) -> Callable[[Callable[[C], R]], Hook[Answers[C, R]]]:
     """Make a collect hook of a sync spec."""
-    return lambda spec: _known(Collect(spec, fault=fault, life=life))
+    return lambda spec: Hook("collect", spec, fault=fault, life=life)
 
 
-def directives(spec: Callable[[C], Awaitable[R]]) -> Directives[C, R]:
+def directives(spec: Callable[[C], Awaitable[R]]) -> Hook[Answers[C, R]]:
     """Make a directives hook of *spec*."""
-    return _known(Directives(spec))
+    return Hook("directives", spec)
 
 
-def decide(spec: Callable[[C], R]) -> Decide[C, R]:
+def decide(spec: Callable[[C], R]) -> Hook[Answers[C, R]]:
     """Make a decide hook of a sync *spec*."""
-    return _known(Decide(spec))
+    return Hook("decide", spec)
 
 
-def decide_async(*, fault: Fault) -> Callable[[Callable[[C], Awaitable[R]]], Decide[C, R]]:
+def decide_async(*, fault: Fault) -> Callable[[Callable[[C], Awaitable[R]]], Hook[Answers[C, R]]]:
     """Make a decide hook of an async spec."""
-    return lambda spec: _known(Decide(spec, fault=fault))
+    return lambda spec: Hook("decide", spec, fault=fault)
 
 
-def gate(spec: Callable[[C], Awaitable[R]]) -> Gate[C, R]:
+def gate(spec: Callable[[C], Awaitable[R]]) -> Hook[Answers[C, R]]:
     """Make a gate of *spec*."""
-    return _known(Gate(spec))
+    return Hook("gate", spec)
 
 
-def supply(*, life: Life) -> Callable[[Callable[[C], R]], Supply[C, R]]:
+def supply(*, life: Life) -> Callable[[Callable[[C], R]], Hook[Answers[C, R]]]:
     """Make a supply hook of a spec."""
-    return lambda spec: _known(Supply(spec, life=life))
+    return lambda spec: Hook("supply", spec, life=life)
 
 
-def transform(*, fault: Fault | None = None) -> Callable[[Callable[[C, V], V]], Transform[C, V]]:
+def transform(
+    *, fault: Fault | None = None
+) -> Callable[[Callable[[C, V], V]], Hook[Changes[C, V]]]:
     """Make a transform hook of a sync spec."""
-    return lambda spec: _known(Transform(spec, fault=fault))
+    return lambda spec: Hook("transform", spec, fault=fault)
 
 
 def transform_async(
     *, fault: Fault | None = None
-) -> Callable[[Callable[[C, V], Awaitable[V]]], Transform[C, V]]:
+) -> Callable[[Callable[[C, V], Awaitable[V]]], Hook[Changes[C, V]]]:
     """Make a transform hook of an async spec."""
-    return lambda spec: _known(Transform(spec, fault=fault))
+    return lambda spec: Hook("transform", spec, fault=fault)
 
 
-def wrap(spec: Callable[[C, Callable[[C], Awaitable[R]]], Awaitable[R]]) -> Wrap[C, R]:
-    """Make a wrap hook of *spec*."""
-    return _known(Wrap(spec))
-
-
-def wrap_app(spec: Callable[[C, Callable[[Any], Awaitable[None]]], Awaitable[None]]) -> WrapApp[C]:
-    """Make a wrap hook of *spec* that hands inward what it made."""
-    return _known(WrapApp(spec, life="host"))
-
-
-H = TypeVar("H", bound=Hook)
-
-
-def _known(hook: H) -> H:
-    HOOKS[hook.name] = hook
-    return hook
-
-
-def foreign(*hooks: Hook) -> Mapping[str, Hook]:
-    """Return a plugin's own *hooks* by name, as its `specs` are registered."""
-    return {hook.name: hook for hook in hooks}
+def wrap(
+    *, life: Life = "session"
+) -> Callable[[Callable[[C, Next[V, R]], Awaitable[R]]], Hook[Surrounds[C, V, R]]]:
+    """Make a wrap hook of a spec."""
+    return lambda spec: Hook("wrap", spec, life=life)

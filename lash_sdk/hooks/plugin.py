@@ -43,7 +43,7 @@ class Plugin:
     State: ClassVar[type[Any] | None] = None
     state_version: ClassVar[int] = 1
     migrations: ClassVar[Mapping[int, Callable[[Any], Any]]] = {}
-    specs: ClassVar[tuple[Hook, ...]] = ()
+    specs: ClassVar[tuple[Hook[Any], ...]] = ()
 
     config: Any = None
     state: Any = None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from ..commits import PluginRow, Receipt
 from ..contexts import (
@@ -29,20 +29,9 @@ from ..prompt import PromptPart
 from ..protocol import TurnProtocol
 from ..tools import Tool
 from ..turn import Turn
+from . import kinds
 from .answers import Action, Decision, Directive, Money, Visibility
-from .kinds import (
-    collect,
-    decide,
-    decide_async,
-    directives,
-    gate,
-    listen,
-    supply,
-    transform,
-    transform_async,
-    wrap,
-    wrap_app,
-)
+from .kinds import Next
 
 Projector: TypeAlias = Callable[[str, ToolOutcome], "tuple[Text | Image | File, ...]"]
 """Takes a tool's name and outcome; returns the parts that the model is shown."""
@@ -54,28 +43,28 @@ Projector: TypeAlias = Callable[[str, ToolOutcome], "tuple[Text | Image | File, 
 # --- once per Lash -------------------------------------------------------------
 
 
-@supply(life="host")
+@kinds.supply(life="host")
 def store(ctx: HostContext) -> Mapping[str, StoreFactory]:
     """Return store factories by URL scheme; each takes the whole URL."""
 
 
-@supply(life="host")
+@kinds.supply(life="host")
 def model(ctx: HostContext) -> Mapping[str, ModelFactory]:
     """Return model factories by scheme; each takes what follows "<scheme>:"."""
 
 
-@supply(life="host")
+@kinds.supply(life="host")
 def effect_host(ctx: HostContext) -> Mapping[str, Any]:
     """Return hosts by name that perform a turn's effects in the kernel's place."""
 
 
-@supply(life="host")
+@kinds.supply(life="host")
 def session_manager(ctx: HostContext) -> Mapping[str, Any]:
     """Return the manager of several sessions, under the name "default"."""
 
 
-@wrap_app
-async def around_app(ctx: HostContext, call_next: Callable[[Any], Awaitable[None]]) -> None:
+@kinds.wrap(life="host")
+async def around_app(ctx: HostContext, call_next: Next[Any, None]) -> None:
     """
     Hold what the whole process shares while the app is open.
 
@@ -84,7 +73,7 @@ async def around_app(ctx: HostContext, call_next: Callable[[Any], Awaitable[None
     """
 
 
-@collect(life="host")
+@kinds.collect(life="host")
 def provide_commands(ctx: CliContext) -> None:
     """Add commands to the command line's `ctx.app`. Called by the CLI alone."""
 
@@ -92,32 +81,32 @@ def provide_commands(ctx: CliContext) -> None:
 # --- once per session ----------------------------------------------------------
 
 
-@supply(life="session")
+@kinds.supply(life="session")
 def protocol(ctx: SessionContext) -> TurnProtocol:
     """Return the session's protocol, in place of standard tool calling."""
 
 
-@supply(life="session")
+@kinds.supply(life="session")
 def tool_projector(ctx: SessionContext) -> Projector:
     """Return what turns a tool's outcome into what the model is shown."""
 
 
-@listen
+@kinds.listen
 async def on_session_opened(ctx: SessionContext) -> None:
     """Hear that a session is open; `self.state` is what it was."""
 
 
-@listen
+@kinds.listen
 async def on_session_closed(ctx: SessionContext) -> None:
     """Hear that a session closes; called in reverse order, before release."""
 
 
-@collect(fault="abort")
+@kinds.collect(fault="abort")
 def provide_tools(ctx: SessionContext) -> Sequence[Tool]:
     """Return tools. Asked on opening and again before each model call."""
 
 
-@collect(fault="closed")
+@kinds.collect(fault="closed")
 def provide_availability(ctx: SessionContext) -> Mapping[str, Visibility]:
     """
     Return which tools are hidden or shown, by name.
@@ -127,32 +116,32 @@ def provide_availability(ctx: SessionContext) -> Mapping[str, Visibility]:
     """
 
 
-@collect(fault="abort")
+@kinds.collect(fault="abort")
 def provide_actions(ctx: SessionContext) -> Sequence[Action]:
     """Return what can be asked of the plugin beside the conversation."""
 
 
-@transform()
+@kinds.transform()
 def transform_policy(ctx: SessionContext, value: Policy) -> Policy:
     """Change a policy that's about to be set by `configure`."""
 
 
-@listen
+@kinds.listen
 async def on_config_changed(ctx: ConfigContext) -> None:
     """Hear that the session's policy changed and is committed."""
 
 
-@transform_async()
+@kinds.transform_async()
 async def transform_history(ctx: SessionContext, value: History) -> History:
     """Shorten or rewrite the history; the result is committed as a branch."""
 
 
-@listen
+@kinds.listen
 def on_event(ctx: EventContext) -> None:
     """Hear each session event, as `ctx.event`; keep it short, it's on the way."""
 
 
-@listen
+@kinds.listen
 async def on_fault(ctx: FaultContext) -> None:
     """Hear of each fault of any plugin."""
 
@@ -160,41 +149,37 @@ async def on_fault(ctx: FaultContext) -> None:
 # --- once per turn -------------------------------------------------------------
 
 
-@directives
+@kinds.directives
 async def before_turn(ctx: TurnContext) -> Sequence[Directive]:
     """Say what's to be done before a turn; its input is accepted."""
 
 
-@directives
+@kinds.directives
 async def at_checkpoint(ctx: TurnContext) -> Sequence[Directive]:
     """Say what's to be done between two steps of a turn; see `ctx.checkpoint`."""
 
 
-@directives
+@kinds.directives
 async def after_turn(ctx: TurnContext) -> Sequence[Directive]:
     """Say what's to be done before a turn is committed; see `ctx.outcome`."""
 
 
-@wrap
-async def around_turn(
-    ctx: TurnContext, call_next: Callable[[TurnContext], Awaitable[Turn]]
-) -> Turn:
+@kinds.wrap()
+async def around_turn(ctx: TurnContext, call_next: Next[TurnContext, Turn]) -> Turn:
     """Run around a whole turn, its commit included."""
 
 
-@collect(fault="abort")
+@kinds.collect(fault="abort")
 def provide_commit(ctx: CommitContext) -> Sequence[PluginRow]:
     """Return rows of the plugin's own for the commit that's being built."""
 
 
-@wrap
-async def around_commit(
-    ctx: CommitContext, call_next: Callable[[CommitContext], Awaitable[Receipt]]
-) -> Receipt:
+@kinds.wrap()
+async def around_commit(ctx: CommitContext, call_next: Next[CommitContext, Receipt]) -> Receipt:
     """Run around a commit. Return what *call_next* returned."""
 
 
-@listen
+@kinds.listen
 async def on_turn_committed(ctx: TurnContext) -> None:
     """Hear that a turn is durable; see `ctx.receipt`."""
 
@@ -202,49 +187,49 @@ async def on_turn_committed(ctx: TurnContext) -> None:
 # --- once per model call -------------------------------------------------------
 
 
-@collect()
+@kinds.collect()
 def provide_prompt(ctx: PromptContext) -> Sequence[PromptPart]:
     """Return parts of the prompt for the next model call."""
 
 
-@transform_async(fault="abort")
+@kinds.transform_async(fault="abort")
 async def transform_context(ctx: TurnContext, value: History) -> History:
     """Choose what the model sees of the history; nothing of it is stored."""
 
 
-@transform_async(fault="abort")
+@kinds.transform_async(fault="abort")
 async def transform_request(ctx: ModelContext, value: ModelRequest) -> ModelRequest:
     """Change a request, on each attempt."""
 
 
-@transform(fault="abort")
+@kinds.transform(fault="abort")
 def transform_chunk(ctx: ModelContext, value: Chunk) -> Chunk:
     """Change a streamed chunk before anyone sees it."""
 
 
-@transform_async(fault="abort")
+@kinds.transform_async(fault="abort")
 async def transform_response(ctx: ModelContext, value: ModelAnswer) -> ModelAnswer:
     """Change a finished answer before the turn takes it in."""
 
 
-@gate
+@kinds.gate
 async def decide_spend(ctx: ModelContext) -> Decision:
     """Say whether the turn may spend more; no ends it with the reason "budget"."""
 
 
-@wrap
+@kinds.wrap()
 async def around_model(
-    ctx: ModelContext, call_next: Callable[[ModelContext], Awaitable[ModelAnswer]]
+    ctx: ModelContext, call_next: Next[ModelContext, ModelAnswer]
 ) -> ModelAnswer:
     """Run around one attempt of a model call."""
 
 
-@listen
+@kinds.listen
 def on_usage(ctx: UsageContext) -> None:
     """Hear of each ledger row: own, a child's, or of a direct completion."""
 
 
-@decide
+@kinds.decide
 def decide_price(ctx: UsageContext) -> Money:
     """Return what a row cost, if you know. Asked when a report wants cost."""
 
@@ -252,28 +237,32 @@ def decide_price(ctx: UsageContext) -> Money:
 # --- once per tool call --------------------------------------------------------
 
 
-@directives
+@kinds.directives
 async def before_tool(ctx: ToolContext) -> Sequence[Directive]:
     """Replace arguments or answer in the tool's place; see `ctx.call`."""
 
 
-@gate
+@kinds.gate
 async def decide_tool(ctx: ToolContext) -> Decision:
     """Say whether the call may go ahead with its final `ctx.arguments`."""
 
 
-@decide_async(fault="deny")
+@kinds.decide_async(fault="deny")
 async def decide_approval(ctx: ToolContext) -> Decision:
     """Answer for a call that some gate asks about; no answer is a no."""
 
 
-@wrap
-async def around_tool(
-    ctx: ToolContext, call_next: Callable[[ToolContext], Awaitable[ToolOutcome]]
-) -> ToolOutcome:
+@kinds.wrap()
+async def around_tool(ctx: ToolContext, call_next: Next[ToolContext, ToolOutcome]) -> ToolOutcome:
     """Run around one attempt of a tool call."""
 
 
-@directives
+@kinds.directives
 async def after_tool(ctx: ToolContext) -> Sequence[Directive]:
     """Replace a call's outcome, or say what's to be done; see `ctx.outcome`."""
+
+
+HOOKS: Final[Mapping[str, kinds.Hook[Any]]] = {
+    name: each for name, each in globals().items() if isinstance(each, kinds.Hook)
+}
+"""Every hook of the kernel, by name."""

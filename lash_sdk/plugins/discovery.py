@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -97,20 +98,19 @@ def _stamp() -> list[list[Any]]:
         except OSError:
             continue
         for folder in folders:
-            if not folder.name.endswith((".dist-info", ".egg-info")):
-                continue
-            try:
-                points = os.stat(os.path.join(folder.path, "entry_points.txt"))
-            except OSError:
-                continue
-            try:
-                about = os.stat(os.path.join(folder.path, "METADATA"))
-            except OSError:
-                about = points
-            stamp.append(
-                [folder.path, points.st_mtime_ns, points.st_size, about.st_mtime_ns, about.st_size]
-            )
+            if folder.name.endswith((".dist-info", ".egg-info")):
+                points = _age_and_size(folder.path, "entry_points.txt")
+                if points is not None:
+                    stamp.append([folder.path, points, _age_and_size(folder.path, "METADATA")])
     return stamp
+
+
+def _age_and_size(folder: str, name: str) -> list[int] | None:
+    try:
+        seen = os.stat(os.path.join(folder, name))
+    except OSError:
+        return None
+    return [seen.st_mtime_ns, seen.st_size]
 
 
 def _index_path() -> Path:
@@ -177,9 +177,7 @@ def _range(requirements: Iterable[str]) -> str:
     """Return the range of lash-sdk among *requirements*; empty means any."""
     for requirement in requirements:
         need, _, marker = requirement.partition(";")
-        name = need.strip()
-        for mark in "<>=!~ ([":
-            name = name.split(mark, 1)[0]
-        if name.strip().lower().replace("_", "-") == "lash-sdk" and "extra" not in (marker):
+        name = re.split(r"[<>=!~ (\[]", need.strip(), maxsplit=1)[0]
+        if name.lower().replace("_", "-") == "lash-sdk" and "extra" not in marker:
             return need.strip()[len(name) :].strip(" ()")
     return ""

@@ -88,19 +88,16 @@ def load(found: Found) -> Registered:
 def _load(found: Found, off: frozenset[str]) -> Registered | Broken:
     if found.name in off:
         return Broken(found=found, stage="disabled", cause="disabled by configuration")
-    if not found.fits:
-        cause = (
-            f"needs lash-sdk {found.requires}, this is {SDK_VERSION};"
-            f" try: pip install --upgrade {found.dist}"
-        )
-        log.warning("plugin %r %s: %s", found.name, found.version, cause)
-        return Broken(found=found, stage="incompatible", cause=cause)
-    try:
-        return load(found)
-    except (Exception, SystemExit) as error:
-        cause = f"{type(error).__name__}: {error}"
-        log.warning("plugin %r %s: %s", found.name, found.version, cause)
-        return Broken(found=found, stage="import", cause=cause)
+    if found.fits:
+        try:
+            return load(found)
+        except (Exception, SystemExit) as error:
+            stage, cause = "import", f"{type(error).__name__}: {error}"
+    else:
+        stage, way_out = "incompatible", f"try: pip install --upgrade {found.dist}"
+        cause = f"needs lash-sdk {found.requires}, this is {SDK_VERSION}; {way_out}"
+    log.warning("plugin %r %s: %s", found.name, found.version, cause)
+    return Broken(found=found, stage=stage, cause=cause)
 
 
 def _refuse_clashes(found: Sequence[Found]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
 from ..errors import PluginConflict
@@ -23,34 +23,29 @@ def ordered(plugins: Iterable[Registered]) -> list[Registered]:
         PluginConflict: `before` and `after` form a circle; it's named.
     """
     found = list(plugins)
-    return [plugin for phase in PHASES for plugin in _phase([p for p in found if p.phase == phase])]
+    out: list[Registered] = []
+    for phase in PHASES:
+        out += _phase([p for p in found if getattr(p.thing, "phase", "normal") == phase])
+    return out
 
 
 def _phase(plugins: Sequence[Registered]) -> list[Registered]:
     by_name = {plugin.name: plugin for plugin in plugins}
-    followers: dict[str, set[str]] = {name: set() for name in by_name}
+    sorter: TopologicalSorter[str] = TopologicalSorter()
     for name, plugin in by_name.items():
-        followers[name].update(n for n in plugin.before if n in by_name)
-        for earlier in plugin.after:
-            if earlier in by_name:
-                followers[earlier].add(name)
-    waits = dict.fromkeys(by_name, 0)
-    for names in followers.values():
-        for name in names:
-            waits[name] += 1
-    free = [name for name, count in waits.items() if count == 0]
-    heapq.heapify(free)
+        sorter.add(name, *by_name.keys() & getattr(plugin.thing, "after", ()))
+        for later in by_name.keys() & getattr(plugin.thing, "before", ()):
+            sorter.add(later, name)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        circle = ", ".join(sorted(set(error.args[1])))
+        raise PluginConflict(f"plugins wait for each other: {circle}") from None
     out: list[Registered] = []
-    while free:
-        name = heapq.heappop(free)
-        out.append(by_name[name])
-        for follower in followers[name]:
-            waits[follower] -= 1
-            if waits[follower] == 0:
-                heapq.heappush(free, follower)
-    if len(out) != len(by_name):
-        circle = set(by_name) - {plugin.name for plugin in out}
-        while led := {name for name in circle if followers[name].isdisjoint(circle)}:
-            circle -= led  # they wait for the circle, but aren't in it
-        raise PluginConflict(f"plugins wait for each other: {', '.join(sorted(circle))}")
+    free: list[str] = []
+    while sorter.is_active():
+        free = sorted([*free, *sorter.get_ready()])
+        first = free.pop(0)
+        sorter.done(first)
+        out.append(by_name[first])
     return out

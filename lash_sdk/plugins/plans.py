@@ -9,14 +9,14 @@ implements has no plan, and costs the kernel one look.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from ..contexts import SessionContext
 from ..errors import PluginFault, ToolDenied
-from ..hooks.answers import Abort, Allow, Ask, Decision, Deny
-from ..hooks.kinds import Hook
+from ..hooks.answers import Abort, Allow, Ask, Deny
+from ..hooks.kinds import Hook, Next
 from .faults import SWITCHABLE, blame
 from .registered import Registered
 
@@ -40,9 +40,9 @@ class Impl:
     function: Callable[..., Any]
 
 
-def compile_plan(hook: Hook, impls: tuple[Impl, ...], *, strict: bool) -> Any:
-    """Return the plan of *hook*, or None if nobody implements it."""
-    if not impls:
+def compile_plan(hook: Hook[Any], impls: tuple[Impl, ...], *, strict: bool) -> Any:
+    """Return the plan of *hook*, or None if no session calls it, or nobody implements it."""
+    if not impls or hook.life == "host":
         return None
     isolate = hook.fault != "abort" and not strict
     kind = "closed" if hook.fault == "closed" else hook.kind
@@ -75,7 +75,7 @@ def _steps(impls: tuple[Impl, ...]) -> tuple[Step, ...]:
 
 
 def _active(
-    ctx: Any, hook: Hook, steps: tuple[Step, ...], isolate: bool
+    ctx: Any, hook: Hook[Any], steps: tuple[Step, ...], isolate: bool
 ) -> tuple[Step, ...] | list[Step]:
     """Return the steps whose plugins aren't switched off for this hook here."""
     off = ctx.scope.faults.off
@@ -84,14 +84,16 @@ def _active(
     return [step for step in steps if step[0] not in off]
 
 
-def _failed(ctx: SessionContext, hook: Hook, impl: Impl, error: Exception) -> PluginFault:
+def _failed(ctx: SessionContext, hook: Hook[Any], impl: Impl, error: Exception) -> PluginFault:
     """Return the fault of *impl*, once it's noted for `on_fault`."""
     fault = blame(impl.plugin, hook.name, impl.function, error, ctx.session_id)
     ctx.scope.faults.pending.append((fault, False))
     return fault
 
 
-def _isolated(ctx: SessionContext, hook: Hook, impl: Impl, error: Exception, isolate: bool) -> None:
+def _isolated(
+    ctx: SessionContext, hook: Hook[Any], impl: Impl, error: Exception, isolate: bool
+) -> None:
     """Take in a fault where the hook's rule isolates; else raise it."""
     if not isolate:
         raise _failed(ctx, hook, impl, error) from error
@@ -99,7 +101,7 @@ def _isolated(ctx: SessionContext, hook: Hook, impl: Impl, error: Exception, iso
     ctx.scope.faults.struck(impl.index, fault)
 
 
-def _collect_sync(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _collect_sync(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
     """Where a call will do, a coroutine would cost more than the call."""
     steps, keep = _steps(impls), hook.kind != "listen"
 
@@ -120,7 +122,7 @@ def _collect_sync(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-def _collect_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _collect_async(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
     steps, keep = _steps(impls), hook.kind != "listen"
 
     async def plan(ctx: Any) -> list[tuple[Registered, Any]] | None:
@@ -142,7 +144,7 @@ def _collect_async(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-def _closed(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _closed(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
     """
     Everyone is asked, whoever fails, and a fault stands in its answer's place.
 
@@ -165,7 +167,7 @@ def _closed(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-def _transform(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _transform(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
     steps = _steps(impls)
 
     async def plan(ctx: Any, value: Any) -> Any:
@@ -201,7 +203,7 @@ class DirectivesPlan:
 
     __slots__ = ("_hook", "_impls")
 
-    def __init__(self, hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> None:
+    def __init__(self, hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> None:
         self._hook = hook
         self._impls = impls
 
@@ -236,13 +238,12 @@ class DirectivesPlan:
         return [(impl.plugin, directive) for directive in found]
 
 
-def _decide(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _decide(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
     """The first answer counts; where a fault denies, it's an answer."""
-    ask = _decision if hook.fault == "deny" else _opinion
 
     async def plan(ctx: Any) -> tuple[Registered, Any] | None:
         for impl in impls:
-            value = await ask(ctx, hook, impl, isolate)
+            value = await _decision(ctx, hook, impl, isolate)
             if value is not None:
                 return impl.plugin, value
         return None
@@ -250,17 +251,7 @@ def _decide(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-async def _opinion(ctx: Any, hook: Hook, impl: Impl, isolate: bool) -> Any:
-    """Return one plugin's answer; where it fails, it has none."""
-    try:
-        value = impl.call(ctx.instances[impl.index], ctx)
-        return await value if impl.waits else value
-    except Exception as error:
-        _isolated(ctx, hook, impl, error, isolate)
-        return None
-
-
-def _gate(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _gate(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
     """All are asked; a weaker answer never undoes a stronger one."""
 
     async def plan(ctx: Any) -> tuple[Registered, Any] | None:
@@ -276,26 +267,28 @@ def _gate(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-async def _decision(ctx: Any, hook: Hook, impl: Impl, isolate: bool) -> Decision | None:
-    """Return one plugin's decision; a fault, or nonsense, is a `Deny`."""
+async def _decision(ctx: Any, hook: Hook[Any], impl: Impl, isolate: bool) -> Any:
+    """Return one plugin's answer; where a fault denies, nonsense is a `Deny` too."""
+    denies = hook.fault == "deny"
     try:
         value = impl.call(ctx.instances[impl.index], ctx)
         if impl.waits:
             value = await value
-        if value is None or isinstance(value, (Allow, Ask, Deny, Abort)):
+        if value is None or not denies or isinstance(value, (Allow, Ask, Deny, Abort)):
             return value
         raise TypeError(f"expected a decision or None, found {value!r}")
-    except ToolDenied as error:
-        return Deny(reason=str(error))
     except Exception as error:
+        if denies and isinstance(error, ToolDenied):
+            return Deny(reason=str(error))
         _isolated(ctx, hook, impl, error, isolate)
-        return Deny(reason=f"plugin {impl.plugin.name!r} failed in {hook.name}")
+        why = f"plugin {impl.plugin.name!r} failed in {hook.name}"
+        return Deny(reason=why) if denies else None
 
 
-def _wrap(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _wrap(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
     """Return what nests the wraps around an inner call, the first outermost."""
 
-    def nest(inner: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
+    def nest(inner: Next[Any, Any]) -> Next[Any, Any]:
         for impl in reversed(impls):
             inner = _ring(hook, impl, inner)
         return inner
@@ -303,9 +296,7 @@ def _wrap(hook: Hook, impls: tuple[Impl, ...], isolate: bool) -> Any:
     return nest
 
 
-def _ring(
-    hook: Hook, impl: Impl, inner: Callable[[Any], Awaitable[Any]]
-) -> Callable[[Any], Awaitable[Any]]:
+def _ring(hook: Hook[Any], impl: Impl, inner: Next[Any, Any]) -> Next[Any, Any]:
     """Return *inner* with one wrap around it; only its own faults are its own."""
 
     async def ring(ctx: Any) -> Any:
@@ -321,14 +312,13 @@ def _ring(
 
         try:
             value = await impl.call(ctx.instances[impl.index], ctx, call_next)
+            if value is None:
+                raise TypeError("expected what call_next returned, found None")
+            return value
         except Exception as error:
             if error is raised:  # pyright: ignore[reportUnnecessaryComparison]
                 raise
             raise _failed(ctx, hook, impl, error) from error
-        if value is None:
-            nothing = TypeError("expected what call_next returned, found None")
-            raise _failed(ctx, hook, impl, nothing)
-        return value
 
     return ring
 

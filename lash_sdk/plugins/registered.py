@@ -31,21 +31,6 @@ class Registered:
     index: int = -1
     config: Any = None
 
-    @property
-    def phase(self) -> str:
-        """Its phase; "normal" for a module."""
-        return getattr(self.thing, "phase", "normal")
-
-    @property
-    def before(self) -> tuple[str, ...]:
-        """Names of plugins that come after it."""
-        return getattr(self.thing, "before", ())
-
-    @property
-    def after(self) -> tuple[str, ...]:
-        """Names of plugins that come before it."""
-        return getattr(self.thing, "after", ())
-
 
 def register(thing: object, *, name: str = "", version: str = "") -> Registered:
     """

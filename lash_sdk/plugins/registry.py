@@ -10,7 +10,7 @@ import inspect
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import pluggy
 
@@ -23,14 +23,18 @@ from .order import ordered
 from .plans import Impl, compile_plan
 from .registered import Registered
 
+Start: TypeAlias = Callable[[], Awaitable[None]]
+"""Opens the app, and returns once it's closed."""
+
 
 class Plans:
     """One plan per hook, by the hook's name; None where nobody implements it."""
 
-    __slots__ = tuple(HOOKS)
+    def __init__(self, plans: Mapping[str, Any]) -> None:
+        vars(self).update(plans)
 
     def __getattr__(self, name: str) -> Any:
-        """Only for the type checker: every slot is set."""
+        """Only for the type checker: every hook is there."""
         raise AttributeError(name)
 
 
@@ -40,8 +44,7 @@ class Registry:
 
     Attributes:
         plugins: In the order their hooks are called.
-        plans: Shared by every session.
-        own: Plans of hooks that plugins brought themselves, by name.
+        plans: Shared by every session; those of hooks that plugins brought too.
     """
 
     def __init__(self, plugins: Sequence[Registered]) -> None:
@@ -68,16 +71,11 @@ class Registry:
             self._add(plugin)
         self._impls = {name: self._find(hook) for name, hook in self._hooks.items()}
         strict = os.environ.get("LASH_STRICT_PLUGINS", "") not in ("", "0")
-        self.plans = Plans()
-        self.own: dict[str, Any] = {}
-        for name, hook in self._hooks.items():
-            plan = None
-            if hook.life == "session":
-                plan = compile_plan(hook, self._impls[name], strict=strict)
-            if name in HOOKS:
-                setattr(self.plans, name, plan)
-            else:
-                self.own[name] = plan
+        compiled = {
+            name: compile_plan(hook, self._impls[name], strict=strict)
+            for name, hook in self._hooks.items()
+        }
+        self.plans = Plans(compiled)
         self._makers = self._find_makers()
         self.shared: dict[int, Any] = {}
 
@@ -88,22 +86,18 @@ class Registry:
             if plugin is None:
                 made.append(None)
                 continue
+            form: Any = plugin.thing
             try:
-                instance = plugin.thing()  # type: ignore[operator]
+                instance = form()
             except Exception as error:
-                raise blame(
-                    plugin,
-                    "__init__",
-                    plugin.thing.__init__,  # type: ignore[misc]
-                    error,
-                ) from error
+                raise blame(plugin, "__init__", form.__init__, error) from error
             instance.name, instance.version = plugin.name, plugin.version
             instance.config = plugin.config
             instance.shared = self.shared.get(plugin.index)
             made.append(instance)
         return tuple(made)
 
-    def supplied(self, hook: Hook, ctx: HostContext) -> dict[str, tuple[Registered, Any]]:
+    def supplied(self, hook: Hook[Any], ctx: HostContext) -> dict[str, tuple[Registered, Any]]:
         """
         Return what a host supply hook gives, by name, with its owner.
 
@@ -126,7 +120,7 @@ class Registry:
                 found[name] = (impl.plugin, factory)
         return found
 
-    def ask_host(self, hook: Hook, ctx: HostContext | CliContext) -> list[tuple[Impl, Any]]:
+    def ask_host(self, hook: Hook[Any], ctx: HostContext | CliContext) -> list[tuple[Impl, Any]]:
         """
         Call a sync host hook; return each answer that isn't None, in order.
 
@@ -143,49 +137,33 @@ class Registry:
                 answers.append((impl, value))
         return answers
 
-    def around_app(
-        self, ctx: HostContext, inner: Callable[[], Awaitable[None]]
-    ) -> Callable[[], Awaitable[None]]:
+    def around_app(self, ctx: HostContext, inner: Start) -> Start:
         """Return *inner* with every `around_app` around it, the first outermost."""
         for impl in reversed(self._impls["around_app"]):
             inner = self._app_ring(impl, ctx, inner)
         return inner
 
-    def implements(self, plugin: Registered) -> list[str]:
-        """Return the names of the hooks that *plugin* implements, sorted."""
-        return sorted(
-            name
-            for name, impls in self._impls.items()
-            if any(impl.plugin is plugin for impl in impls)
-        )
-
-    def _app_ring(
-        self, impl: Impl, ctx: HostContext, inner: Callable[[], Awaitable[None]]
-    ) -> Callable[[], Awaitable[None]]:
-        def fault(cause: Exception | str) -> PluginFault:
-            return blame(impl.plugin, "around_app", impl.function, cause)
-
+    def _app_ring(self, impl: Impl, ctx: HostContext, inner: Start) -> Start:
         async def ring() -> None:
-            entered, raised = False, list[Exception]()
+            raised: Exception | None = None
 
             async def call_next(made: Any) -> None:
-                nonlocal entered
-                entered = True
+                nonlocal raised
                 self.shared[impl.index] = made
                 try:
                     await inner()
                 except Exception as error:
-                    raised.append(error)
+                    raised = error
                     raise
 
             try:
                 await impl.call(None, ctx, call_next)
+                if impl.index not in self.shared:
+                    raise RuntimeError("returned before the app opened: it never called call_next")
             except Exception as error:
-                if error in raised:
+                if error is raised:  # pyright: ignore[reportUnnecessaryComparison]
                     raise
-                raise fault(error) from error
-            if not entered:
-                raise fault("returned before the app opened: it never called call_next")
+                raise blame(impl.plugin, "around_app", impl.function, error) from error
 
         return ring
 
@@ -198,38 +176,30 @@ class Registry:
             why = f"{' '.join(str(error).split())} (hooks: {known})"
             raise PluginFault(plugin.name, plugin.version, "registration", cause=why) from error
 
-    def _find(self, hook: Hook) -> tuple[Impl, ...]:
+    def _find(self, hook: Hook[Any]) -> tuple[Impl, ...]:
         caller = getattr(self._manager.hook, hook.name)
         found = [self._impl(hook, each) for each in caller.get_hookimpls()]
         backwards = hook.name == "on_session_closed"
         return tuple(sorted(found, key=lambda impl: impl.index, reverse=backwards))
 
-    def _impl(self, hook: Hook, found: Any) -> Impl:
+    def _impl(self, hook: Hook[Any], found: Any) -> Impl:
         plugin = self._by_name[found.plugin_name]
         function = found.function
+        waits = _is_async(function)
+        arguments = tuple(found.argnames)
+        bound = inspect.ismodule(plugin.thing) or inspect.ismethod(function)
         if found.wrapper or found.hookwrapper:
             wrong = "expected a plain function, found a pluggy wrapper: take an around_... hook"
-            raise blame(plugin, hook.name, function, wrong)
-        waits = _is_async(function)
-        if waits and not hook.awaits:
-            raise blame(plugin, hook.name, function, "expected a sync function, found async")
-        if tuple(found.argnames) != hook.arguments:
-            raise blame(
-                plugin,
-                hook.name,
-                function,
-                f"expected parameters {hook.arguments}, found {tuple(found.argnames)}",
-            )
-        bound = hook.life == "host" or inspect.ismodule(plugin.thing)
-        if bound and hook.life == "host" and not _is_bound(function, plugin):
-            raise blame(plugin, hook.name, function, "expected a class method")
-        return Impl(
-            plugin=plugin,
-            index=plugin.index,
-            call=_without_instance(function) if bound else function,
-            waits=waits,
-            function=function,
-        )
+        elif waits and not hook.awaits:
+            wrong = "expected a sync function, found async"
+        elif arguments != hook.arguments:
+            wrong = f"expected parameters {hook.arguments}, found {arguments}"
+        elif hook.life == "host" and not bound:
+            wrong = "expected a class method"
+        else:
+            call = _without_instance(function) if bound else function
+            return Impl(plugin, plugin.index, call, waits, function)
+        raise blame(plugin, hook.name, function, wrong)
 
     def _find_makers(self) -> list[Registered | None]:
         """Return whom to make instances of, by index; empty if no session hook is there."""
@@ -271,10 +241,6 @@ def _is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - its colour
     )
-
-
-def _is_bound(function: Any, plugin: Registered) -> bool:
-    return inspect.ismodule(plugin.thing) or inspect.ismethod(function)
 
 
 def _without_instance(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeAlias, cast
 
 from ..contexts import HostContext
 from ..errors import InvalidInput, LashError, PluginFault, Unavailable
@@ -23,7 +23,8 @@ PACKAGES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """First-party packages, so that a missing one can be named."""
 
-F = TypeVar("F")
+Supplied: TypeAlias = tuple[Registered, Callable[[str], object]]
+"""Whose it is, and what makes one."""
 
 
 class Supplies:
@@ -56,12 +57,10 @@ class Supplies:
             raise InvalidInput(
                 f"store {url!r}: expected a URL such as 'sqlite:///app.db' or 'memory:'"
             )
-        plugin, factory = self._find("store", scheme, self._stores)
-        made = _made(plugin, "store", factory, url)
+        plugin, made = self._make("store", scheme, self._stores, url)
         if not isinstance(made, Store):
-            raise PluginFault(
-                plugin.name, plugin.version, "store", cause=f"expected a Store, found {made!r}"
-            )
+            wrong = f"expected a Store, found {made!r}"
+            raise PluginFault(plugin.name, plugin.version, "store", cause=wrong)
         return made
 
     def model(self, spec: str) -> Model:
@@ -81,31 +80,29 @@ class Supplies:
         if not colon or not name:
             known = ", ".join(sorted(self._models)) or "none"
             raise InvalidInput(f"model {spec!r}: expected '<scheme>:<name>'; schemes: {known}")
-        plugin, factory = self._find("model", scheme, self._models)
-        made: Model = _made(plugin, "model", factory, name)
-        return made
+        _plugin, made = self._make("model", scheme, self._models, name)
+        return cast(Model, made)
 
-    def _find(
-        self, kind: str, scheme: str, supplied: Mapping[str, tuple[Registered, F]]
-    ) -> tuple[Registered, F]:
-        if scheme in supplied:
-            return supplied[scheme]
+    def _make(
+        self, kind: str, scheme: str, supplied: Mapping[str, Supplied], text: str
+    ) -> tuple[Registered, object]:
+        """Return what a factory makes; its own errors pass, others are its fault."""
+        if scheme not in supplied:
+            raise self._missing(kind, scheme, supplied)
+        plugin, factory = supplied[scheme]
+        try:
+            return plugin, factory(text)
+        except LashError:
+            raise
+        except Exception as error:
+            raise PluginFault(plugin.name, plugin.version, kind, cause=error) from error
+
+    def _missing(self, kind: str, scheme: str, supplied: Iterable[str]) -> Unavailable:
         package = PACKAGES[kind].get(scheme, "")
         for broken in self._broken:
             if broken.found.dist == package or broken.found.name == scheme:
-                why = f"{broken.found.dist} is installed but {broken.stage} failed"
-                if broken.stage != "import":
-                    why = f"{broken.found.dist} is installed but {broken.stage}"
-                raise Unavailable(f"{kind} scheme {scheme!r}", why=f"{why}: {broken.cause}")
+                how = "import failed" if broken.stage == "import" else broken.stage
+                why = f"{broken.found.dist} is installed but {how}: {broken.cause}"
+                return Unavailable(f"{kind} scheme {scheme!r}", why=why)
         known = ", ".join(sorted(supplied)) or "none"
-        raise Unavailable(f"{kind} scheme {scheme!r}", package, why=f"installed schemes: {known}")
-
-
-def _made(plugin: Registered, hook: str, factory: Callable[[str], Any], text: str) -> Any:
-    """Return what a factory makes; its own errors pass, others are its fault."""
-    try:
-        return factory(text)
-    except LashError:
-        raise
-    except Exception as error:
-        raise PluginFault(plugin.name, plugin.version, hook, cause=error) from error
+        return Unavailable(f"{kind} scheme {scheme!r}", package, why=f"installed schemes: {known}")

@@ -5,24 +5,17 @@ A tool: what the model is told of it, how its arguments are checked, what runs.
 `lash_sdk.dispatch`.
 """
 
-from .definition import OPEN, Arguments, Function, OnRecovery, Tool, ToolDefinition, ToolRetry
-from .function import ToolOptions, as_tool, tool
-from .returned import as_json, attachments
-from .schema import from_schema, parse_arguments
-
-__all__ = [
-    "OPEN",
-    "Arguments",
-    "Function",
-    "OnRecovery",
-    "Tool",
-    "ToolDefinition",
-    "ToolOptions",
-    "ToolRetry",
-    "as_json",
-    "as_tool",
-    "attachments",
-    "from_schema",
-    "parse_arguments",
-    "tool",
-]
+from .definition import OPEN as OPEN
+from .definition import Arguments as Arguments
+from .definition import Function as Function
+from .definition import OnRecovery as OnRecovery
+from .definition import Tool as Tool
+from .definition import ToolDefinition as ToolDefinition
+from .definition import ToolRetry as ToolRetry
+from .function import ToolOptions as ToolOptions
+from .function import as_tool as as_tool
+from .function import tool as tool
+from .returned import as_json as as_json
+from .returned import attachments as attachments
+from .schema import from_schema as from_schema
+from .schema import parse_arguments as parse_arguments

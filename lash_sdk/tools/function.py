@@ -11,7 +11,7 @@ from typing import Any, Final, TypedDict, Unpack, get_type_hints, overload
 
 from ..errors import InvalidInput
 from .definition import Function, OnRecovery, Tool, ToolDefinition, ToolRetry
-from .schema import Field, compile_arguments
+from .schema import compile_arguments
 
 
 class ToolOptions(TypedDict, total=False):
@@ -82,9 +82,9 @@ def _from_function(
 
 def _parameters(
     function: Function, hints: dict[str, Any], definition: ToolDefinition
-) -> tuple[dict[str, Field], str | None]:
+) -> tuple[dict[str, inspect.Parameter], str | None]:
     """Return what the model fills in, and the parameter that takes the context."""
-    fields: dict[str, Field] = {}
+    fields: dict[str, inspect.Parameter] = {}
     context = None
     for name, parameter in inspect.signature(function).parameters.items():
         where = f"tool {definition.name!r}, parameter {name!r}"
@@ -95,8 +95,7 @@ def _parameters(
         if getattr(hints[name], "__name__", "") == "ToolContext":
             context = name
         else:
-            optional = parameter.default is not parameter.empty
-            fields[name] = Field(hint=hints[name], optional=optional, default=parameter.default)
+            fields[name] = parameter.replace(annotation=hints[name])
     return fields, context
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from inspect import Parameter
 from math import isfinite
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -15,15 +15,6 @@ from .definition import Arguments, Tool, ToolDefinition
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One parameter that the model fills in."""
-
-    hint: Any
-    optional: bool
-    default: Any
 
 
 def from_schema(
@@ -70,7 +61,7 @@ def parse_arguments(text: str) -> Arguments:
 
 
 def compile_arguments(
-    name: str, fields: Mapping[str, Field], about: Mapping[str, str]
+    name: str, fields: Mapping[str, Parameter], about: Mapping[str, str]
 ) -> tuple[Callable[[str], Arguments], JsonObject]:
     """Return the validator and the schema of a tool's arguments, made by pydantic."""
     from pydantic import TypeAdapter, ValidationError
@@ -109,7 +100,7 @@ def _is_odd(text: str) -> bool:
     return nested or len(text) > DIGITS or _NO_NUMBER.search(text) is not None
 
 
-def _shape(name: str, fields: Mapping[str, Field], about: Mapping[str, str]) -> Any:
+def _shape(name: str, fields: Mapping[str, Parameter], about: Mapping[str, str]) -> Any:
     from typing import Annotated, NotRequired
 
     from pydantic import ConfigDict, with_config
@@ -118,10 +109,10 @@ def _shape(name: str, fields: Mapping[str, Field], about: Mapping[str, str]) -> 
 
     keys: dict[str, Any] = {}
     for key, field in fields.items():
-        shown = {"default": field.default} if field.optional and _is_plain(field.default) else None
+        shown = {"default": field.default} if _is_plain(field.default) else None
         notes = Notes(description=about.get(key), json_schema_extra=shown)
-        typed = Annotated[field.hint, notes] if key in about or shown else field.hint
-        keys[key] = NotRequired[typed] if field.optional else typed
+        typed = Annotated[field.annotation, notes] if key in about or shown else field.annotation
+        keys[key] = typed if field.default is field.empty else NotRequired[typed]
     make: Any = Shape  # its fields are known only now
     shape = make(f"{name}_arguments", keys)
     with_config(ConfigDict(extra="forbid"))(shape)

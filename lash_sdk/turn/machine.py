@@ -33,7 +33,7 @@ from ..events import (
     TurnStopped,
 )
 from ..graph import check_pairs
-from ..messages import Message, Part, Text, ToolCall, ToolResult, note
+from ..messages import Message, Text, ToolCall, ToolResult, note
 from ..outcomes import Cancelled, Issue, Stopped, StopReason, ToolRecord
 from ..protocol import STANDARD, Again, Call, Complete, Correct, End, Move, TurnProtocol
 from ..usage import UsageRow
@@ -181,12 +181,8 @@ def _ignore(turn: Turn, event: Event, protocol: TurnProtocol) -> Turn:
 def cancelled(calls: tuple[ToolCall, ...]) -> Message:
     """Return the tool message that closes *calls* as cancelled."""
     said = (Text(text="[cancelled] the call was given up before it returned"),)
-    return Message(
-        role="tool",
-        parts=tuple(
-            [ToolResult(call=c.id, name=c.name, status="cancelled", parts=said) for c in calls]
-        ),
-    )
+    parts = [ToolResult(call=c.id, name=c.name, status="cancelled", parts=said) for c in calls]
+    return Message(role="tool", parts=tuple(parts))
 
 
 # --- how a turn goes on --------------------------------------------------------
@@ -198,16 +194,12 @@ def _make(turn: Turn, move: Move, added: tuple[Message, ...]) -> Turn:
         case Call():
             return _next(turn, Phase.CALLING, added=added)
         case Again() if _at_limit(turn):
-            return _limited(turn, (*added, note(_limit_text(turn))))
+            return _limited(turn, (*added, note(LIMIT_REACHED.format(turn.limits.iterations))))
         case Again():
             return _next(turn, Phase.CHECKING, added=added, checkpoint="after_work")
-        case Complete():
+        case Complete(outcome=outcome):
             return _next(
-                turn,
-                Phase.CHECKING,
-                added=added,
-                checkpoint="before_completion",
-                pending=move.outcome,
+                turn, Phase.CHECKING, added=added, checkpoint="before_completion", pending=outcome
             )
         case Correct():
             return _correct(turn, move.note, added)
@@ -233,10 +225,6 @@ def _at_limit(turn: Turn) -> bool:
 def _limited(turn: Turn, added: tuple[Message, ...]) -> Turn:
     message = f"limit {turn.limits.iterations}"
     return _stop(turn, "max_turns", message=message, added=added)
-
-
-def _limit_text(turn: Turn) -> str:
-    return LIMIT_REACHED.format(turn.limits.iterations)
 
 
 def _stop(
@@ -286,18 +274,16 @@ def own_ids(message: Message, key: str) -> tuple[Message, tuple[ToolCall, ...]]:
 
     *key* is that of the effect it answers; doing it twice changes nothing.
     """
-    if not any(type(part) is ToolCall for part in message.parts):
+    if not (asked := message.calls):
         return message, ()
     base = key.replace("/", "_")
-    calls: list[ToolCall] = []
-    parts: list[Part] = []
-    for part in message.parts:
-        if isinstance(part, ToolCall):
-            id = f"{base}_{len(calls)}"
-            part = ToolCall(id=id, name=part.name, arguments=part.arguments)
-            calls.append(part)
-        parts.append(part)
-    return replace(message, parts=tuple(parts)), tuple(calls)
+    calls = [
+        ToolCall(id=f"{base}_{at}", name=call.name, arguments=call.arguments)
+        for at, call in enumerate(asked)
+    ]
+    own = iter(calls)
+    parts = tuple([next(own) if type(part) is ToolCall else part for part in message.parts])
+    return replace(message, parts=parts), tuple(calls)
 
 
 def _unfit(message: Message) -> str | None:

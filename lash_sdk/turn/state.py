@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from ..effects import Checkpoint
-from ..json import Json, JsonObject, Value
+from ..json import Json, Value
 from ..messages import Message
 from ..outcomes import Finished, Issue, ToolRecord, TurnOutcome
 from ..policy import Limits
@@ -96,18 +96,3 @@ def changed(turn: Turn, **changes: Any) -> Turn:
     after = object.__new__(Turn)
     after.__dict__.update(turn.__dict__, **changes)
     return after
-
-
-def turn_to_json(turn: Turn) -> JsonObject:
-    """Return *turn* as JSON, whatever its phase."""
-    return turn.to_json()
-
-
-def turn_from_json(body: Json) -> Turn:
-    """
-    Return the turn that `turn_to_json` wrote.
-
-    Raises:
-        StoreCorrupt: It isn't one.
-    """
-    return Turn.from_json(body)

@@ -160,7 +160,7 @@ def show_usage(options: Options, *, as_json: bool) -> int:
             ids = [one] if one else [each.id for each in await lash.sessions(limit=10_000)]
             reports = {id: (await read_session(lash.store, id)).ledger.report() for id in ids}
         if as_json:
-            print_json({id: report.to_json() for id, report in reports.items()})
+            print_json({id: _report_json(report) for id, report in reports.items()})
         else:
             print(_usage_table(reports))
         return OK
@@ -173,6 +173,15 @@ def _write(output: str, text: str) -> None:
         Path(output).write_text(text, encoding="utf-8")
     except OSError as error:
         raise CommandError(f"--output {output!r}: {error}", way_out="another path") from error
+
+
+def _report_json(report: UsageReport) -> dict[str, Any]:
+    by = [
+        {"source": source, "model": model, "usage": usage.to_json()}
+        for (source, model), usage in sorted(report.by.items())
+    ]
+    used = report.usage.to_json()
+    return {"usage": used, "total": report.total, "rows": len(report.rows), "by": by}
 
 
 def _usage_table(reports: dict[str, UsageReport]) -> str:
