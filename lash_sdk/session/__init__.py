@@ -1,8 +1,8 @@
 """
 A session: its handle, its turns as seen from outside, its life.
 
-`handle` is what applications hold, `lane` the one live session behind all
-handles of an id, `opening` how it comes out of a store, `changes` what moves its
+`handle` is what applications hold, `view` what can be read of it, `lane` the one
+live session behind all handles of an id, `door` who may change it, `opening` how it comes out of a store, `changes` what moves its
 head outside a turn, `recovery` what an interrupted turn left, `stream` a turn
 watched while it runs, `record` a turn looked at afterwards.
 """

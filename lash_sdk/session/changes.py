@@ -78,7 +78,8 @@ async def configure(lane: Lane, policy: Policy, model: Model | None) -> Policy:
     # of a model object only this process knows
     kept = policy if model is None else replace(policy, model="")
     component = Component(name=POLICY, version=1, value=kept.to_json())
-    await lane.hold(lambda claim: commit(lane, claim, components=(component,)))
+    async with lane.door.held() as claim:
+        await commit(lane, claim, components=(component,))
     live.policy, lane.model = policy, model
     if live.plans.on_config_changed is not None:
         await live.plans.on_config_changed(ConfigContext(live, before, policy, roles=TASKS))
@@ -92,7 +93,8 @@ async def apply_tools(lane: Lane, state: ToolState) -> ToolState:
     toolbox = lane.live.toolbox
     toolbox.check(state)
     component = state.to_component()
-    await lane.hold(lambda claim: commit(lane, claim, components=(component,)))
+    async with lane.door.held() as claim:
+        await commit(lane, claim, components=(component,))
     return toolbox.apply(state)
 
 
@@ -113,9 +115,8 @@ async def append(lane: Lane, values: Sequence[Content], *, after: str | None = N
         SessionBusy: A turn is running.
         TurnInterrupted: A turn never finished.
     """
-
-    async def held(claim: Claim | None) -> Receipt:
-        live = lane.live
+    live = lane.live
+    async with lane.door.held() as claim:
         start = live.graph.leaf if after is None else live.graph.node(after).id
         operation = mint()
         nodes = chain(operation, start, values)
@@ -133,9 +134,7 @@ async def append(lane: Lane, values: Sequence[Content], *, after: str | None = N
             blobs=tuple(blobs(messages)),
         )
         await lane.refresh()
-        return receipt
-
-    return await lane.hold(held)
+    return receipt
 
 
 def _messages(values: Sequence[object]) -> list[Message]:
@@ -167,15 +166,12 @@ async def checkout(lane: Lane, node: str) -> Receipt:
         SessionBusy: A turn is running.
         TurnInterrupted: A turn never finished.
     """
-
-    async def held(claim: Claim | None) -> Receipt:
+    async with lane.door.held() as claim:
         graph = lane.live.graph
         end = ending(graph, node)
         receipt = await commit(lane, claim, restore=end, leaf=end, turns=turns_on(graph.at(end)))
         await lane.refresh()
-        return receipt
-
-    return await lane.hold(held)
+    return receipt
 
 
 def ending(graph: Graph, node: str) -> str:

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from ..commits import Receipt
 from ..dispatch.toolbox import ToolState
-from ..errors import InvalidInput, SessionBusy, SessionClosed, Unavailable
-from ..events import SessionEvent
-from ..graph import Content, Graph
+from ..errors import InvalidInput, SessionBusy
+from ..graph import Content
 from ..json import Json
-from ..messages import Blob, Message, UserPart, user
+from ..messages import UserPart, user
 from ..outcomes import ToolOutcome
 from ..policy import Limits, Policy
-from ..ports import InboxItem, JournalRow, Model
-from ..tools import ToolDefinition
-from ..usage import UsageReport
+from ..ports import InboxItem, Model
 from .actions import act
-from .asks import Ask, Desk, mint
+from .asks import Ask, mint
 from .changes import append, apply_tools, checkout, configure, ending, set_tools
-from .lane import Lane
 from .output import Output
 from .record import TurnRecord
-from .recovery import fork_journal, rows_of
-from .stream import Stream, guarded
+from .recovery import fork_journal
+from .stream import Stream
+from .view import View
 
-NEXT = "it comes with observation"
 
-
-class Session:
+class Session(View):
     """
     A session: its conversation, and the way to go on with it.
 
@@ -39,47 +34,7 @@ class Session:
     is the last committed state; it's immutable and never waits.
     """
 
-    __slots__ = ("_closed", "_desk", "_lane")
-
-    def __init__(self, lane: Lane, desk: Desk) -> None:
-        self._lane = lane
-        self._desk = desk
-        self._closed = False
-
-    @property
-    def id(self) -> str:
-        """The session's id."""
-        return self._lane.live.id
-
-    @property
-    def revision(self) -> int:
-        """How often its head has moved; 0 before the first commit."""
-        return self._lane.live.revision
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """The conversation on the active path, oldest first."""
-        return tuple(self._lane.live.history)
-
-    @property
-    def graph(self) -> Graph:
-        """Every node, and the leaf that the active path leads to."""
-        return self._lane.live.graph
-
-    @property
-    def policy(self) -> Policy:
-        """What its turns go by: model, instructions, limits."""
-        return self._lane.live.policy
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether a turn never finished: `resume` or `discard` it."""
-        return self._lane.interrupted is not None
-
-    @property
-    def running(self) -> bool:
-        """Whether a turn runs in this process."""
-        return self._lane.drive is not None
+    __slots__ = ()
 
     async def run(
         self,
@@ -160,25 +115,6 @@ class Session:
         )
         return await configure(lane, policy, own)
 
-    def usage(self, *, inherited: bool = False) -> UsageReport:
-        """
-        Return the session's tokens, committed and pending.
-
-        Its own alone; *inherited* adds those of the sessions it was forked from,
-        up to where that was.
-        """
-        return self._lane.usage(inherited=inherited)
-
-    @property
-    def catalogue(self) -> Mapping[str, tuple[ToolDefinition, str, bool]]:
-        """Every tool by name: definition, source, and whether it can be called."""
-        return self._lane.live.toolbox.catalogue()
-
-    @property
-    def tool_state(self) -> ToolState:
-        """What the session hides and shows, at its generation."""
-        return self._lane.live.toolbox.state
-
     async def apply_tool_state(self, state: ToolState) -> ToolState:
         """
         Hide and show tools, durably; return the state at its new generation.
@@ -206,18 +142,6 @@ class Session:
         """
         return await act(self._open().live, name, arguments, in_session=True)
 
-    async def blob(self, blob: Blob) -> bytes:
-        """Return the bytes of a blob that stands in the history."""
-        return await self._lane.live.read_blob(blob)
-
-    def listen(self, listener: Callable[[SessionEvent], None]) -> Callable[[], None]:
-        """
-        Show every event to *listener*, until what's returned is called.
-
-        It's called on the loop and is to return at once; what it raises is logged.
-        """
-        return self._open().live.listen(guarded(listener, self.id))
-
     async def close(self) -> None:
         """Give the handle back; the last one settles a running turn and releases."""
         if not self._closed:
@@ -234,9 +158,6 @@ class Session:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
-
-    def __repr__(self) -> str:
-        return f"<Session {self.id!r} at revision {self.revision}>"
 
     async def resume(self, *, output: Any = None) -> TurnRecord | None:
         """
@@ -265,16 +186,6 @@ class Session:
             InvalidInput: There's no such turn.
         """
         return await self._open().discard(turn)
-
-    async def journal(self, turn: str) -> tuple[JournalRow, ...]:
-        """
-        Return the rows of a turn that isn't committed, in their order.
-
-        Raises:
-            InvalidInput: There are none.
-        """
-        live = self._open().live
-        return (await rows_of(live.store, live.id, turn)).rows
 
     async def enqueue(self, text: str, *, key: str) -> InboxItem:
         """
@@ -353,10 +264,6 @@ class Session:
         forked: Session = await self._desk.open(id)
         return forked
 
-    def observe(self, cursor: str | None = None) -> AsyncIterator[SessionEvent]:
-        """Watch the session across turns."""
-        raise Unavailable("observe", why=NEXT)
-
     async def _run(self, ask: Ask) -> TurnRecord:
         """Run a turn here; in a fork if this session is busy and that's the policy."""
         lane = self._open()
@@ -372,11 +279,6 @@ class Session:
             async with await self._desk.open(id) as other:
                 record: TurnRecord = await other._lane.run(replace(ask, turn=turn))
                 return record
-
-    def _open(self) -> Lane:
-        if self._closed:
-            raise SessionClosed(self.id)
-        return self._lane
 
     def _ask(
         self,

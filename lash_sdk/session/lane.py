@@ -10,14 +10,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from ..dispatch.live import OPEN, Live
-from ..errors import (
-    LashError,
-    RevisionConflict,
-    SessionBusy,
-    SessionClosed,
-    StoreError,
-    TurnInterrupted,
-)
+from ..errors import LashError, RevisionConflict, SessionBusy, StoreError, TurnInterrupted
 from ..events import InputAccepted, SessionEvent
 from ..hooks.plugin import Plugin
 from ..journal import Began, Closing, Journal
@@ -28,6 +21,7 @@ from ..runner.options import Options
 from ..turn import Turn
 from ..usage import Ledger, UsageReport, UsageRow
 from .asks import Ask, Rules, mint
+from .door import Door
 from .opening import reload
 from .output import Output
 from .record import TurnRecord, raise_failure, recorded
@@ -42,6 +36,7 @@ class Lane:
 
     Attributes:
         handles: How many handles hold it.
+        door: Lets one at a time change it.
         model: The model object in use, if it isn't known by name.
         drive: The running turn.
         interrupted: The turn that never finished, if there's one.
@@ -50,9 +45,8 @@ class Lane:
 
     __slots__ = (
         "_ended",
-        "_lock",
         "_own",
-        "closed",
+        "door",
         "drive",
         "handles",
         "interrupted",
@@ -70,9 +64,13 @@ class Lane:
         self.drive: Drive | None = None
         self.interrupted: str | None = None
         self.unsettled: dict[str, tuple[UsageRow, ...]] = {}
-        self.closed = False
-        self._lock = asyncio.Lock()
+        self.door = Door(live, self.refresh)
         self._ended: list[asyncio.Future[None]] = []  # who waits for the turn's end
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more turns."""
+        return self.door.closed
 
     async def run(self, ask: Ask) -> TurnRecord:
         """
@@ -84,13 +82,13 @@ class Lane:
             ModelError: The model failed; the turn is committed as stopped.
             LashError: Nothing was committed; the session is as it was.
         """
-        claim = await self._enter(wait=self.rules.on_busy == "queue")
+        claim = await self.door.enter(wait=self.rules.on_busy == "queue")
         try:
             if claim is not None and claim.unfinished:
                 await self._clear_up(claim)
             record = await self._watched(ask.watch, self._begin(ask, claim))
         finally:
-            await self._leave(claim)
+            await self.door.leave(claim)
         raise_failure(record)
         return record
 
@@ -102,14 +100,11 @@ class Lane:
             SessionBusy: Somebody is at it.
             ModelError: The model failed; the turn is committed as stopped.
         """
-        claim = await self._enter()
-        try:
+        async with self.door.held() as claim:
             found = await self.find(claim)
             if claim is None or found is None:
                 return None
             record = await self._again(found, claim, output)
-        finally:
-            await self._leave(claim)
         raise_failure(record)
         return record
 
@@ -123,8 +118,7 @@ class Lane:
             SessionBusy: Somebody is at it.
             InvalidInput: There's no such turn.
         """
-        claim = await self._enter()
-        try:
+        async with self.door.held() as claim:
             found = await self.find(claim)
             if claim is not None and turn is not None and (found is None or found.turn != turn):
                 await self._forget(turn, claim)
@@ -132,8 +126,6 @@ class Lane:
             if claim is None or found is None:
                 return None
             return await self._again(found, claim, None, Closing)
-        finally:
-            await self._leave(claim)
 
     def usage(self, *, inherited: bool = False) -> UsageReport:
         """Return the ledger's report, with what isn't committed yet."""
@@ -159,9 +151,9 @@ class Lane:
 
     async def close(self) -> None:
         """Settle a running turn, tell the plugins, and take no more turns."""
-        if self.closed:
+        if self.door.closed:
             return
-        self.closed = True  # first, so that no turn that queues begins
+        self.door.closed = True  # first, so that no turn that queues begins
         await self.cancel()
         live = self.live
         if live.plans.on_session_closed is not None:
@@ -169,63 +161,12 @@ class Lane:
         if live.faults.pending:
             await live.tell_faults()
 
-    async def hold(self, act: Callable[[Claim | None], Awaitable[T]]) -> T:
-        """Return what *act* does while nobody else can change the session."""
-        claim = await self._enter()
-        try:
-            return await act(claim)
-        finally:
-            await self._leave(claim)
-
     async def refresh(self) -> None:
         """Read the session anew: its head has moved."""
         await reload(self.live, keep=self.rules.kept)
         named = self.live.policy.model
         known = [each for each in (self.model, self._own) if each is not None]
         self.model = next((each for each in known if each.name == named), None)
-
-    async def _enter(self, *, wait: bool = False) -> Claim | None:
-        """
-        Return the session's claim once nothing else runs in it.
-
-        The session is then as the store has it, whoever committed last.
-        """
-        live = self.live
-        self._check_open()
-        if not wait and self._lock.locked():
-            raise SessionBusy(live.id)
-        await self._lock.acquire()
-        claim = None
-        try:
-            self._check_open()
-            if "journal" in live.store.capabilities:
-                claim = await self._claim(wait=wait)
-                if claim.revision != live.revision:
-                    await self.refresh()
-        except BaseException:
-            await self._leave(claim)
-            raise
-        return claim
-
-    async def _claim(self, *, wait: bool) -> Claim:
-        """Return the claim; with *wait*, once another process gives it back."""
-        pause = 0.005
-        while True:
-            try:
-                return await self.live.store.claim(self.live.id)
-            except SessionBusy:
-                if not wait:
-                    raise
-            await asyncio.sleep(pause)
-            self._check_open()
-            pause = min(pause * 2, 0.1)
-
-    async def _leave(self, claim: Claim | None) -> None:
-        try:
-            if claim is not None:
-                await self.live.store.release(claim)
-        finally:
-            self._lock.release()
 
     async def find(self, claim: Claim | None) -> Unfinished | None:
         """Return the turn that can be finished, and note it."""
@@ -389,7 +330,3 @@ class Lane:
         for instance, state in zip(self.live.instances, self.live.saved, strict=True):
             if isinstance(instance, Plugin):
                 instance.state = state
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise SessionClosed(self.live.id)
