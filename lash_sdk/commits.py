@@ -76,7 +76,8 @@ class Commit:
         components: Those that changed.
         blobs: Bytes that new messages refer to.
         consumed: Keys of the inbox rows it used.
-        children: Child sessions, pending on this operation, that it makes visible.
+        children: Its session's children, pending on this operation, that it makes
+            visible.
         restore: The end of an earlier commit, whose manifest takes the head's
             place before `components` change it.
         parent: The session that makes this one, in its first commit.

@@ -29,11 +29,9 @@ class Blobs:
             if blob.data is None or Blob.of(blob.data, blob.media_type) != blob:
                 raise InvalidInput(f"blob {blob.sha256!r}: its bytes aren't at hand")
 
-    def add(self, component: Component) -> str:
-        """Keep *component*; return its ref."""
-        ref = component.ref
+    def add(self, component: Component, ref: str) -> None:
+        """Keep *component* under its ref."""
         self._components[ref] = component
-        return ref
 
     def keep(self, blobs: Iterable[Blob]) -> None:
         """Keep the bytes of *blobs*, of those that bring any."""

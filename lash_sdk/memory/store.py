@@ -25,6 +25,7 @@ from ..errors import (
     SessionExists,
 )
 from ..graph import Node
+from ..json import encode
 from ..ports import Claim, InboxItem, JournalRow, Page, SessionSummary, Store
 from .blobs import Blobs
 from .nodes import Nodes
@@ -142,45 +143,50 @@ class MemoryStore(Store):
         self._alive(commit.session)
         found = self._sessions.get(commit.session)
         if found and (first := found.receipts.get(commit.operation)):
-            if first[0] != commit:
+            if first[0].hash("") != commit.hash(""):  # what equals in Python may be two in JSON
                 raise OperationMismatch(commit.session, commit.operation)
             return first[1]
         head = found.head if found else _first(commit.session, commit.at)
         if head.revision != commit.expected:
             raise RevisionConflict(commit.session, expected=commit.expected, actual=head.revision)
         self._check(commit, found, head)
-        return self._apply(commit, found, head)
+        return self._apply(commit, found, replace(head, manifest=self._manifest(commit, head)))
 
     def _check(self, commit: Commit, found: _Session | None, head: Head) -> None:
         """Refuse what a store on disk couldn't keep."""
+        if self.limit is not None and (size := commit.size()) > self.limit:
+            raise InvalidInput(f"expected at most {self.limit} bytes, found {size}")
         self._nodes.check(commit, head.leaf)
-        for key in commit.consumed:
-            if found is None or key not in found.waiting:
+        for at, key in enumerate(commit.consumed):
+            if found is None or key not in found.waiting or key in commit.consumed[:at]:
                 raise InvalidInput(f"inbox key {key!r} doesn't wait in {commit.session!r}")
         for id in commit.children:
             child = self._sessions.get(id)
-            if child is None or child.head.pending != commit.operation:
+            if child is None or not _waits(child.head, commit.session, commit.operation):
                 raise InvalidInput(f"session {id!r} isn't a pending child of this commit")
+        for row in commit.rows:
+            encode(row.body)
         self._blobs.check(commit.blobs)
+
+    def _manifest(self, commit: Commit, head: Head) -> dict[str, str]:
+        """Return the manifest after *commit*, its components kept: all or none."""
+        at = commit.restore
+        restored = head if at is None else self._nodes.end(commit.session, at)
+        kept = [(c, c.ref) for c in commit.components if c.value is not None]
+        for component, ref in kept:
+            self._blobs.add(component, ref)
+        names = {component.name for component in commit.components}
+        manifest = {name: ref for name, ref in restored.manifest.items() if name not in names}
+        return manifest | {component.name: ref for component, ref in kept}
 
     def _apply(self, commit: Commit, found: _Session | None, old: Head) -> Receipt:
         """Take in a commit that was checked; nothing here can fail halfway."""
-        restored = (
-            old if commit.restore is None else self._nodes.end(commit.session, commit.restore)
-        )
-        manifest = {**restored.manifest}
-        for component in commit.components:
-            if component.value is None:
-                manifest.pop(component.name, None)
-            else:
-                manifest[component.name] = self._blobs.add(component)
         self._blobs.keep(commit.blobs)
         head = replace(
             old,
             revision=old.revision + 1,
             leaf=commit.leaf,
             turns=commit.turns,
-            manifest=manifest,
             updated=commit.at or time.time(),
             operation=commit.operation,
             parent=old.parent if commit.parent is None else commit.parent,
@@ -212,7 +218,7 @@ class MemoryStore(Store):
         for id in commit.children:
             child = self._sessions[id]
             child.head = replace(child.head, pending=None)
-        self._orphan(commit.operation)
+        self._orphan(commit.session, commit.operation)
 
     def _alive(self, session: str) -> None:
         if session in self._deleted:
@@ -260,7 +266,7 @@ class MemoryStore(Store):
         """Remove the rows of a turn that will never be committed, and its children."""
         self._held(claim)
         self._forget(claim.session, turn)
-        self._orphan(turn)
+        self._orphan(claim.session, turn)
 
     def _held(self, claim: Claim) -> _Journal:
         self._alive(claim.session)
@@ -273,9 +279,9 @@ class MemoryStore(Store):
         if (journal := self._journals.get(session)) and journal.rows:
             journal.rows = {key: row for key, row in journal.rows.items() if row.turn != turn}
 
-    def _orphan(self, turn: str) -> None:
-        """Remove the sessions that still wait for *turn*."""
-        for id in [id for id, s in self._sessions.items() if s.head.pending == turn]:
+    def _orphan(self, session: str, turn: str) -> None:
+        """Remove the children that still wait for that turn of *session*."""
+        for id in [id for id, s in self._sessions.items() if _waits(s.head, session, turn)]:
             self._remove(id)
 
     # --- inbox -----------------------------------------------------------------
@@ -283,13 +289,14 @@ class MemoryStore(Store):
     async def enqueue(self, session: str, item: InboxItem) -> InboxItem:
         """Keep *item* until a turn uses it; durable on return."""
         self._alive(session)
+        body = encode(item.body)
         found = self._sessions.get(session)
         if found is None:
             found = self._sessions[session] = _Session(_first(session, time.time()))
         first = found.inbox.get(item.key)
         if first is None:
             found.inbox[item.key] = found.waiting[item.key] = first = item
-        elif first != item:
+        elif encode(first.body) != body:
             raise OperationMismatch(session, item.key)
         return first
 
@@ -372,6 +379,11 @@ class MemoryStore(Store):
         for journal in self._journals.values():
             for row in journal.rows.values():
                 yield from (blob.sha256 for blob in row.blobs)
+
+
+def _waits(head: Head, session: str, turn: str) -> bool:
+    """Return whether a session at *head* is a child that waits for that turn of *session*."""
+    return head.pending == turn and head.parent == session
 
 
 def _first(session: str, at: float) -> Head:

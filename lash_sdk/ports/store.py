@@ -162,8 +162,9 @@ class Store(ABC):
         """
         Make *commit* the session's head, or change nothing.
 
-        The same operation id with the same body returns the first receipt. With
-        it go the inbox rows it consumed and the journal of its turn; children of
+        The same operation id with the same body, compared as canonical JSON,
+        returns the first receipt, whatever `expected` says. With it go the inbox
+        rows it consumed and the journal of its turn; its session's children of
         that turn that it doesn't name are removed.
 
         Raises:
@@ -227,8 +228,8 @@ class Store(ABC):
         """
         Make *rows* durable, all or none, and *claim* the newest that wrote any.
 
-        Rows that are there already stay as they are. As with `commit`, the
-        outcome is certain on return, also for a caller that's cancelled.
+        A row that's there already, by its turn, key and kind, stays as it was. As
+        with `commit`, the outcome is certain on return, also if cancelled.
 
         Raises:
             SessionBusy: A newer claim wrote already, or *claim* was released.

@@ -9,12 +9,14 @@ from ..commits import Commit, Head
 from ..errors import SessionDeleted
 from ..graph import Node, chain
 from ..messages import assistant, user
+from ..usage import Usage, UsageRow
 
 if TYPE_CHECKING:
-    from ..commits import Component
+    from collections.abc import Mapping
+
+    from ..commits import Component, PluginRow
     from ..messages import Blob
     from ..ports import Store
-    from ..usage import UsageRow
 
 
 class Fields(TypedDict, total=False):
@@ -22,8 +24,17 @@ class Fields(TypedDict, total=False):
 
     at: float
     blobs: tuple[Blob, ...]
+    children: tuple[str, ...]
     components: tuple[Component, ...]
+    consumed: tuple[str, ...]
     expected: int
+    leaf: str | None
+    nodes: tuple[Node, ...]
+    parent: str | None
+    pending: str | None
+    restore: str | None
+    rows: tuple[PluginRow, ...]
+    turn: str | None
     turns: int
     usage: tuple[UsageRow, ...]
 
@@ -52,6 +63,19 @@ def turn(
     return replace(commit, **fields)
 
 
+def spent(session: str, number: int) -> tuple[UsageRow, ...]:
+    """Return the ledger row of the turn of that number."""
+    usage = Usage(input=number + 1, output=2)
+    return (row(f"{session}-{number}/1", usage, estimated=number % 2 == 1),)
+
+
+def row(id: str, usage: Usage, *, estimated: bool = False) -> UsageRow:
+    """Return a ledger row."""
+    return UsageRow(
+        id=id, turn="t", session="s", source="turn", model="m", usage=usage, estimated=estimated
+    )
+
+
 async def loaded(store: Store, session: str, since: int = 0) -> tuple[list[Node], list[UsageRow]]:
     """Return everything that `load` tells of a session; nothing if it's deleted."""
     nodes: list[Node] = []
@@ -69,3 +93,15 @@ async def seen(store: Store, session: str) -> tuple[Head | None, list[Node], lis
     """Return all that can be seen of a session, to compare with later."""
     nodes, usage = await loaded(store, session)
     return await store.head(session), nodes, usage
+
+
+async def revision(store: Store, session: str) -> int:
+    """Return the session's revision; 0 if there's no such session."""
+    head = await store.head(session)
+    return head.revision if head else 0
+
+
+async def manifest(store: Store, session: str) -> Mapping[str, str]:
+    """Return the session's manifest."""
+    head = await store.head(session)
+    return head.manifest if head else {}

@@ -46,7 +46,7 @@ update sessions set state=1, head=?, updated=?, parent=?, pending=? where key=?
 _COMMIT: Final = "insert into commits values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _NODE: Final = "insert into nodes values (?, ?, ?)"
 _CHILD: Final = """
-update sessions set pending=null where id=? and state = 1 and pending=?
+update sessions set pending=null where id=? and state = 1 and parent=? and pending=?
 """
 
 
@@ -171,7 +171,7 @@ def _insert(db: apsw.Connection, body: Body, place: Place, keys: tuple[int, int 
     session = places.named(db, commit.session, place)
     manifest = _manifest(db, commit, place)
     inbox.consume(db, session, commit)
-    _show(db, commit)
+    _show(db, session, commit)
     _put_parts(db, commit, session, first := first_key(key))
     maker = place.parent if commit.parent is None else places.named(db, commit.parent)
     pending = place.pending if commit.pending is None else commit.pending
@@ -199,7 +199,7 @@ def _insert(db: apsw.Connection, body: Body, place: Place, keys: tuple[int, int 
     db.execute(_HEAD, (key, at, maker, pending, session))
     if commit.turn is not None:
         db.execute("delete from journal where session=? and turn=?", (session, commit.turn))
-    orphan(db, commit.operation)
+    orphan(db, session, commit.operation)
     return _receipt(commit, commit.expected + 1, key)
 
 
@@ -219,10 +219,10 @@ def _put_parts(db: apsw.Connection, commit: Commit, session: int, first: int) ->
     put_rows(db, commit.rows, index)
 
 
-def _show(db: apsw.Connection, commit: Commit) -> None:
+def _show(db: apsw.Connection, session: int, commit: Commit) -> None:
     """Make the children visible that waited for this commit."""
     for child in commit.children:
-        db.execute(_CHILD, (child, commit.operation))
+        db.execute(_CHILD, (child, session, commit.operation))
         if not db.changes():
             raise InvalidInput(f"session {child!r} isn't a pending child of this commit")
 

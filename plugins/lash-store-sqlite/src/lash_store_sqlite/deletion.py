@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import apsw
 
 _CHILDREN: Final = "select key from sessions where pending is not null and parent=?"
+_WAITING: Final = "select key from sessions where parent=? and pending=?"
 _FORGET: Final = (
     "delete from journal where session=?",
     "delete from inbox where session=?",
@@ -76,9 +77,9 @@ def deleted(db: apsw.Connection, session: str) -> bool | None:
     return True if state == DELETED else None
 
 
-def orphan(db: apsw.Connection, turn: str) -> None:
-    """Take out the sessions that still wait for *turn*."""
-    for (key,) in list(db.execute("select key from sessions where pending=?", (turn,))):
+def orphan(db: apsw.Connection, session: int | None, turn: str) -> None:
+    """Take out the children that still wait for that turn of *session*."""
+    for (key,) in list(db.execute(_WAITING, (session, turn))):
         _remove(db, key)
 
 
@@ -88,19 +89,25 @@ def _journaled(db: apsw.Connection, key: int) -> bool:
 
 
 def _remove(db: apsw.Connection, key: int) -> None:
-    for (child,) in list(db.execute(_CHILDREN, (key,))):
-        _remove(db, child)
-    for statement in _FORGET:
-        db.execute(statement, (key,))
-    dead = [line for (line,) in db.execute(_DEAD, (key,))]
-    _free(db, db.execute("select head from sessions where key=?", (key,)).get)
-    _sweep(db, dead)
+    """Take a session out, and those that wait for a turn of its."""
+    left = [key]
+    while left:
+        key = left.pop()
+        for statement in _FORGET:
+            db.execute(statement, (key,))
+        left += [child for (child,) in db.execute(_CHILDREN, (key,))]
+        dead = [line for (line,) in db.execute(_DEAD, (key,))]
+        _free(db, db.execute("select head from sessions where key=?", (key,)).get)
+        _sweep(db, dead)
 
 
 def _free(db: apsw.Connection, commit: int | None) -> None:
     """Remove a commit and those before it, up to one that something comes after."""
     while commit is not None:
-        session, revision, parent, free = next(db.execute(_COMMIT, (commit,)))
+        row = db.execute(_COMMIT, (commit,)).fetchone()
+        if row is None:
+            return
+        session, revision, parent, free = row
         if not free:
             return
         _cut(db, _CUT, commit)

@@ -152,7 +152,7 @@ def drop(db: apsw.Connection, claim: Claim, turn: str, holds: Holds) -> bool:
     """
     session = _held(db, claim, holds).session
     db.execute("delete from journal where session=? and turn=?", (session, turn))
-    orphan(db, turn)
+    orphan(db, session, turn)
     return True
 
 
