@@ -110,6 +110,26 @@ async def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path) -> None
     assert before == bytes_of(tmp_path)
 
 
+@pytest.mark.parametrize("missing", [1, 4096, PAGE_SIZE, PAGE_SIZE + 1])
+async def test_a_file_whose_end_is_missing_is_refused_untouched(
+    tmp_path: Path, missing: int
+) -> None:
+    """
+    What a copy that broke off lacks would read as zeros, and so as nulls.
+    """
+    store = SqliteStore(path := tmp_path / "a.db")
+    await store.open()
+    await store.commit(turn("a", 0))
+    await store.close()
+    (tmp_path / "a.db-claims").unlink(missing_ok=True)
+    os.truncate(path, path.stat().st_size - missing)
+    before = bytes_of(tmp_path)
+
+    with pytest.raises(StoreCorrupt):
+        await SqliteStore(path).open()
+    assert before == bytes_of(tmp_path)
+
+
 async def test_a_newer_schema_is_refused_untouched(tmp_path: Path) -> None:
     """
     An old version that writes into a new file destroys what it doesn't know.

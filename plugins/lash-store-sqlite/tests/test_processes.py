@@ -62,6 +62,32 @@ async def main(path):
 asyncio.run(main(sys.argv[1]))
 """
 
+TURNS = """
+import asyncio, sys
+from dataclasses import replace
+from lash_sdk.ports import InboxItem, JournalRow
+from lash_sdk.testing.store_turns import turn
+from lash_store_sqlite import SqliteStore
+
+async def main(path):
+    store = SqliteStore(path)
+    await store.open()
+    claim = await store.claim("a")
+    at = claim.revision
+    while True:
+        key = f"i{at}"
+        await store.enqueue("a", InboxItem(key=key, body=at))
+        for number in range(3):
+            row = JournalRow(turn=f"a-{at}", key=str(number), kind="k", body="x" * 3000)
+            await store.journal_put(claim, [row])
+            print("row", at, number, flush=True)
+        commit = replace(turn("a", at), consumed=(key,), turn=f"a-{at}")
+        at = (await store.commit(commit)).revision
+        print("turn", at, flush=True)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
 
 def started(script: str, *args: str) -> subprocess.Popen[str]:
     """Return a process of ours that talks through pipes."""
@@ -135,3 +161,29 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, moment: flo
             assert (landed + 1) == (await store.commit(turn(session, landed))).revision
     assert sum(told.values())
     await store.close()
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.02, 0.05, 0.13])
+async def test_a_killed_turn_is_whole_or_unfinished(tmp_path: Path, moment: float) -> None:
+    """
+    Its input and its rows wait for it, or its commit is there and they are gone.
+    """
+    path = tmp_path / "a.db"
+    for _ in range(3):
+        said = [line.split() for line in killed(started(TURNS, str(path)), moment)]
+        turns = [int(words[1]) for words in said if words[:1] == ["turn"] and len(words) == 2]
+        put = [(int(w[1]), int(w[2])) for w in said if w[:1] == ["row"] and len(w) == 3]
+
+        store = SqliteStore(path)
+        await store.open()
+        claim = await store.claim("a")
+        rows = await store.journal("a")
+        waiting = await store.pending("a")
+        assert max(turns, default=0) <= claim.revision <= max(turns, default=put[-1][0]) + 1
+        assert {f"a-{claim.revision}"} >= {row.turn for row in rows}
+        assert [str(number) for number in range(len(rows))] == [row.key for row in rows]
+        assert len(rows) > max([n for at, n in put if at == claim.revision], default=-1)
+        assert claim.unfinished == bool(rows)
+        assert [f"i{claim.revision}"] == [i.key for i in waiting] or not (waiting or rows)
+        assert 2 * claim.revision == len((await loaded(store, "a"))[0])
+        await store.close()

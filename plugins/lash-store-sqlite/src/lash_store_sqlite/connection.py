@@ -7,6 +7,7 @@ alone, before SQLite may touch it.
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from functools import partial
@@ -25,6 +26,7 @@ from lash_sdk.errors import (
     StoreFull,
 )
 
+from .migration import STEPS, migrate
 from .schema import APPLICATION_ID, PAGE_SIZE, TABLES, VERSION
 
 if TYPE_CHECKING:
@@ -53,13 +55,13 @@ _MAGIC: Final = b"SQLite format 3\0"
 
 def create(path: str, patience: float) -> None:
     """
-    Make the file and its tables, unless they're there.
+    Make the file and its tables, unless they're there, and bring older ones up to date.
 
     Many processes may do this at once; one makes the tables, in one transaction,
     before the file gets its write-ahead log: its header always says what it is.
 
     Raises:
-        StoreCorrupt: There's a file, and it isn't ours.
+        StoreCorrupt: There's a file, and it isn't ours, or its end is missing.
         SchemaTooNew: A newer version wrote it.
         StoreError: It can't be opened.
     """
@@ -70,9 +72,11 @@ def create(path: str, patience: float) -> None:
         db.execute(f"pragma page_size={PAGE_SIZE}")
         if not _tables(db):
             retried(lambda: _make_tables(db), patience)
-        _check_version(db, path)
+        version = _check_version(db, path)
         if db.readonly("main"):
             raise StoreError(f"can't write {path!r}: make it writable, or move it")
+        if version < VERSION:
+            retried(lambda: migrate(db, VERSION, STEPS), patience)
         retried(lambda: db.execute("pragma journal_mode=wal"), patience)
     except apsw.Error as error:
         raise translated(error, path) from error
@@ -156,6 +160,7 @@ def _check_header(path: str) -> None:
     try:
         with Path(path).open("rb") as file:
             header = file.read(100)
+            size = file.seek(0, os.SEEK_END)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -166,13 +171,24 @@ def _check_header(path: str) -> None:
         raise _foreign(path)
     if (found := int.from_bytes(header[60:64], "big")) > VERSION:
         raise SchemaTooNew(path, found=found, known=VERSION)
+    page = int.from_bytes(header[16:18], "big") or PAGE_SIZE
+    if size % page and not _grows(path) and Path(path).stat().st_size % page:
+        # SQLite misses whole pages by itself, and takes what a part of one lacks for zeros
+        raise StoreCorrupt(f"{path!r}: its end is missing; restore it from a backup")
 
 
-def _check_version(db: apsw.Connection, path: str) -> None:
-    if db.pragma("application_id") != APPLICATION_ID:
+def _grows(path: str) -> bool:
+    """Return whether there's a log that somebody may be writing into the file just now."""
+    return Path(path + "-wal").exists()
+
+
+def _check_version(db: apsw.Connection, path: str) -> int:
+    found: int = db.pragma("user_version")
+    if db.pragma("application_id") != APPLICATION_ID or found < 1:
         raise _foreign(path)
-    if (found := db.pragma("user_version")) > VERSION:
+    if found > VERSION:
         raise SchemaTooNew(path, found=found, known=VERSION)
+    return found
 
 
 def _foreign(path: str) -> StoreCorrupt:

@@ -46,7 +46,7 @@ def fork(db: apsw.Connection, session: str, id: str, at: str | None) -> Head:
     now = time.time()
     head = db.execute(_COMMIT, (origin, key, now, hash, bytes.fromhex(part))).get
     db.execute(_MADE, (head, origin, now, key))
-    return heads.at(db, head, {})
+    return heads.at(db, head, heads.Memo())
 
 
 def forked(db: apsw.Connection, id: str) -> Head | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
 from lash_sdk.commits import Head, Receipt
-from lash_sdk.errors import SessionDeleted
+from lash_sdk.errors import SessionDeleted, StoreCorrupt
 from lash_sdk.ports import SessionSummary
 
 from .ids import id_of
@@ -16,8 +16,26 @@ from .schema import DELETED, NAMED
 if TYPE_CHECKING:
     import apsw
 
-Manifests: TypeAlias = dict[int | None, dict[str, str]]
-"""Manifests that were read in this transaction, by their keys."""
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """What a transaction has read already, by key: manifests, and node ids."""
+
+    manifests: dict[int | None, dict[str, str]] = field(default_factory=dict)
+    ids: dict[int, str] = field(default_factory=dict)
+
+    def manifest(self, db: apsw.Connection, key: int | None) -> dict[str, str]:
+        """Return a manifest with the refs of its blobs."""
+        if key not in self.manifests:
+            self.manifests[key] = refs(db, key)
+        return self.manifests[key]
+
+    def id(self, db: apsw.Connection, key: int | None) -> str | None:
+        """Return a node's id."""
+        if key is None:
+            return None
+        return self.ids.get(key) or id_of(db, key)
+
 
 _HEAD: Final = "select state, head, updated, pending from sessions where id=?"
 _AT: Final = """
@@ -66,22 +84,27 @@ def head(db: apsw.Connection, session: str) -> Head | None:
         return None
     if key is None:
         return Head(session=session, revision=0, leaf=None, turns=0, manifest={}, updated=updated)
-    found = at(db, key, {})
+    found = at(db, key, Memo())
     return found if found.pending == pending else replace(found, pending=pending)
 
 
-def at(db: apsw.Connection, commit: int, manifests: Manifests) -> Head:
-    """Return where a commit left its session."""
-    row = next(db.execute(_AT, (commit,)))
+def at(db: apsw.Connection, commit: int, memo: Memo) -> Head:
+    """
+    Return where a commit left its session.
+
+    Raises:
+        StoreCorrupt: It isn't there.
+    """
+    row = db.execute(_AT, (commit,)).fetchone()
+    if row is None:
+        raise StoreCorrupt(f"commit {commit} isn't there")
     session, revision, leaf, turns, manifest, updated, operation, maker, pending, origin, last = row
-    if manifest not in manifests:
-        manifests[manifest] = refs(db, manifest)
     return Head(
         session=session,
         revision=revision,
-        leaf=None if leaf is None else id_of(db, leaf),
+        leaf=memo.id(db, leaf),
         turns=turns,
-        manifest=manifests[manifest],
+        manifest=memo.manifest(db, manifest),
         updated=updated,
         operation=operation or "",
         parent=maker,

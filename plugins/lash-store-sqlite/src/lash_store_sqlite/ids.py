@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from lash_sdk.errors import StoreCorrupt
+
 from .schema import PARTS, SHIFT
 
 if TYPE_CHECKING:
@@ -60,8 +62,16 @@ def key_of(db: apsw.Connection, id: str) -> int | None:
 
 
 def id_of(db: apsw.Connection, key: int) -> str:
-    """Return the id of the node with this key, whose commit is there."""
-    operation, turn, ordinal = next(db.execute(_NAME, (key,)))
+    """
+    Return the id of the node with this key.
+
+    Raises:
+        StoreCorrupt: Its commit isn't there.
+    """
+    row = db.execute(_NAME, (key,)).fetchone()
+    if row is None:
+        raise StoreCorrupt(f"commit {commit_of(key)} isn't there")
+    operation, turn, ordinal = row
     return id_from(key, operation, turn, ordinal)
 
 

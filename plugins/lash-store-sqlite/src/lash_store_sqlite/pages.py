@@ -15,8 +15,8 @@ from lash_sdk.graph import Node, read_node
 from lash_sdk.json import decode
 from lash_sdk.ports import Page
 
-from . import heads
-from .ids import commit_of, first_key, id_from, id_of, index_of, key_of
+from .heads import Memo, at
+from .ids import commit_of, first_key, id_from, index_of, key_of
 from .pieces import unpack
 from .schema import DELETED, PARTS
 
@@ -135,9 +135,10 @@ def _shared(db: apsw.Connection, fork: int, origin: int) -> list[Span]:
     leaf = db.execute("select leaf from commits where key=?", (fork,)).get
     spans = [Span(key, 0, size) for key, size in db.execute(_PATH, (leaf,))]
     spans.reverse()
+    memo = Memo()
     beside = {key for (key,) in db.execute(_LINE, (origin,))}
     for key in beside.difference([span.commit for span in spans]):
-        _Commit(db, key)
+        _Commit(db, key, memo)
     return spans
 
 
@@ -184,15 +185,15 @@ def read(db: apsw.Connection, session: str, plans: Plans) -> list[Page]:
     """
     if db.execute("select state from sessions where id=?", (session,)).get == DELETED:
         raise SessionDeleted(session)
-    manifests: heads.Manifests = {}
-    return [_page(db, each, manifests) for each in plans]
+    memo = Memo()
+    return [_page(db, each, memo) for each in plans]
 
 
-def _page(db: apsw.Connection, plan: Plan, manifests: heads.Manifests) -> Page:
-    commit = _Commit(db, plan.commit)
+def _page(db: apsw.Connection, plan: Plan, memo: Memo) -> Page:
+    commit = _Commit(db, plan.commit, memo)
     nodes: list[Node] = []
     for span in plan.spans:
-        holder = commit if span.commit == plan.commit else _Commit(db, span.commit)
+        holder = commit if span.commit == plan.commit else _Commit(db, span.commit, memo)
         nodes += holder.read_nodes(span.start, span.stop)
     if not plan.last:
         return Page(revision=plan.revision - 1, nodes=tuple(nodes))
@@ -200,7 +201,7 @@ def _page(db: apsw.Connection, plan: Plan, manifests: heads.Manifests) -> Page:
         revision=plan.revision,
         nodes=tuple(nodes),
         usage=commit.read_usage(),
-        head=heads.at(db, plan.commit, manifests),
+        head=at(db, plan.commit, memo),
     )
 
 
@@ -210,16 +211,19 @@ def node(db: apsw.Connection, id: str) -> Node | None:
     if key is None:
         return None
     index = index_of(key)
-    return next(iter(_Commit(db, commit_of(key)).read_nodes(index, index + 1)))
+    return _Commit(db, commit_of(key), Memo()).read_nodes(index, index + 1)[0]
 
 
 class _Commit:
     """A stored commit, its chain hash checked, whose parts can be read."""
 
-    def __init__(self, db: apsw.Connection, key: int) -> None:
+    def __init__(self, db: apsw.Connection, key: int, memo: Memo) -> None:
         self._db = db
+        self._memo = memo
         self._first = first_key(key)
-        row = next(db.execute(_COMMIT, (key,)))
+        row = db.execute(_COMMIT, (key,)).fetchone()
+        if row is None:
+            raise StoreCorrupt(f"commit {key} isn't there")
         self._session, self._revision, operation, self._base, hash, parent, hashes = row
         self._operation: str = operation or ""
         self._hashes = [hashes[at : at + 32].hex() for at in range(0, len(hashes), 32)]
@@ -231,22 +235,16 @@ class _Commit:
         """Return those of its nodes that nothing hides, each checked against its hash."""
         first, end = self._first + start, self._first + stop
         nodes: list[Node] = []
-        last = -1
         for key, turn, ordinal, kind, data in list(self._db.execute(_NODES, (first, end))):
             id = id_from(key, self._operation, turn, ordinal)
-            parent = nodes[-1].id if nodes and last == key - 1 else self._above(key)
-            found = read_node(id, parent, kind, decode(data), data)
+            above = key - 1 if index_of(key) else self._base
+            found = read_node(id, self._memo.id(self._db, above), kind, decode(data), data)
             self._check(index_of(key), node_part(found))
+            self._memo.ids[key] = id
             nodes.append(found)
-            last = key
         if len(nodes) + self._count_hidden(first, end, len(nodes)) != stop - start:
             raise self._corrupt(f"commit {self._operation!r}")
         return nodes
-
-    def _above(self, key: int) -> str | None:
-        """Return the id of the node that another stands on."""
-        above = key - 1 if index_of(key) else self._base
-        return None if above is None else id_of(self._db, above)
 
     def _count_hidden(self, first: int, end: int, shown: int) -> int:
         if shown == end - first:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from lash_sdk.errors import InvalidHistory, SessionDeleted
+from lash_sdk.errors import InvalidHistory, SessionDeleted, StoreCorrupt
 
 from .ids import commit_of, id_from, index_of, key_of
 from .schema import DELETED, MADE, NAMED
@@ -128,7 +128,10 @@ def end(db: apsw.Connection, place: Place, id: str) -> int:
 
 
 def _commit(db: apsw.Connection, node: int) -> End:
-    return End(*next(db.execute(_COMMIT, (commit_of(node),))))
+    row = db.execute(_COMMIT, (commit_of(node),)).fetchone()
+    if row is None:
+        raise StoreCorrupt(f"commit {commit_of(node)} isn't there")
+    return End(*row)
 
 
 def _sees(db: apsw.Connection, session: int | None, commit: End) -> bool:
