@@ -304,10 +304,17 @@ class TurnEnded(OfTurn):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Events were dropped here because nobody took them in time."""
+    """
+    Events are missing here; commits never are.
+
+    Attributes:
+        dropped: How many, or 0 if nobody counted.
+        kind: "buffer": nobody took them in time. "unseen": nobody watched here, or
+            they were in another process.
+    """
 
     dropped: int
-    kind: Literal["buffer"] = "buffer"
+    kind: Literal["buffer", "unseen"] = "buffer"
 
 
 SessionEvent: TypeAlias = (

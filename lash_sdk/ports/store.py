@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,9 @@ class InboxItem:
     key: str
     body: Json
 
+
+LOOK: Final = 0.25
+"""Seconds between two looks at a head, by a store that isn't told when it moves."""
 
 BASE: Final = frozenset(("commit", "journal", "inbox", "fork"))
 
@@ -204,6 +208,19 @@ class Store(ABC):
         Nodes and blobs that another session reaches stay. The id is never used
         again, but an id that never was one stays free.
         """
+
+    async def moved(self, session: str, revision: int) -> None:
+        """
+        Return once the head of *session* is past *revision*, whoever moved it.
+
+        A store that's told of commits waits for that. One that isn't looks at the
+        head again and again, as here, `LOOK` seconds apart.
+
+        Raises:
+            SessionDeleted: The session is gone.
+        """
+        while (head := await self.head(session)) is None or head.revision <= revision:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK)
 
     # What follows a store may lack; the kernel then does without.
 

@@ -57,6 +57,7 @@ async def commit(lane: Lane, claim: Claim | None, **parts: Any) -> Receipt:
     live.revision = receipt.revision
     live.ledger.add(live.pending)
     live.pending.clear()
+    lane.feed.wake()
     return receipt
 
 

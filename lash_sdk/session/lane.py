@@ -22,6 +22,7 @@ from ..turn import Turn
 from ..usage import Ledger, UsageReport, UsageRow
 from .asks import Ask, Rules, mint
 from .door import Door
+from .feed import Feed
 from .opening import reload
 from .output import Output
 from .record import TurnRecord, raise_failure, recorded
@@ -39,6 +40,7 @@ class Lane:
         door: Lets one at a time change it.
         model: The model object in use, if it isn't known by name.
         drive: The running turn.
+        feed: What whoever observes it is told.
         interrupted: The turn that never finished, if there's one.
         unsettled: What turns cost that are neither committed nor given up.
     """
@@ -48,6 +50,7 @@ class Lane:
         "_own",
         "door",
         "drive",
+        "feed",
         "handles",
         "interrupted",
         "live",
@@ -62,6 +65,7 @@ class Lane:
         self.model = self._own = model
         self.handles = 0
         self.drive: Drive | None = None
+        self.feed = Feed(live)
         self.interrupted: str | None = None
         self.unsettled: dict[str, tuple[UsageRow, ...]] = {}
         self.door = Door(live, self.refresh)
@@ -160,6 +164,7 @@ class Lane:
             await live.plans.on_session_closed(live.context())
         if live.faults.pending:
             await live.tell_faults()
+        self.feed.wake()
 
     async def refresh(self) -> None:
         """Read the session anew: its head has moved."""
@@ -258,6 +263,7 @@ class Lane:
         """Return the record of the turn, once it's durable."""
         live = self.live
         self.drive = drive
+        self.feed.begin()
         try:
             turn = await drive.run(accepted)
             if turn.revision is None:
@@ -268,6 +274,7 @@ class Lane:
             raise
         finally:
             self.drive = None
+            self.feed.end()
             live.seam = OPEN
             for ended in self._ended:
                 if not ended.done():

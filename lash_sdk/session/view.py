@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from ..dispatch.toolbox import ToolState
-from ..errors import SessionClosed, Unavailable
+from ..errors import SessionClosed
 from ..events import SessionEvent
 from ..graph import Graph
 from ..messages import Blob, Message
@@ -15,10 +15,9 @@ from ..tools import ToolDefinition
 from ..usage import UsageReport
 from .asks import Desk
 from .lane import Lane
+from .observe import Observer, Seen
 from .recovery import rows_of
 from .stream import guarded
-
-NEXT = "it comes with observation"
 
 
 class View:
@@ -111,9 +110,20 @@ class View:
         live = self._open().live
         return (await rows_of(live.store, live.id, turn)).rows
 
-    def observe(self, cursor: str | None = None) -> AsyncIterator[SessionEvent]:
-        """Watch the session across turns."""
-        raise Unavailable("observe", why=NEXT)
+    def observe(self, cursor: str | None = None) -> AsyncGenerator[Seen, None]:
+        """
+        Return what's seen of the session from now on, or after *cursor*, to iterate.
+
+        First a snapshot, then live events, and each commit once it's durable, also
+        those of other processes. After a cursor come the commits since then, and
+        live events as far as this process still has them, else one `Gap`. It ends
+        when the session is closed here.
+
+        Raises:
+            InvalidInput: *cursor* isn't one of this session.
+            StoreError: The store couldn't read it.
+        """
+        return Observer(self._open()).run(cursor)
 
     def __repr__(self) -> str:
         return f"<Session {self.id!r} at revision {self.revision}>"
