@@ -13,15 +13,18 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from lash_sdk import Lash, Plugin, hooks
-from lash_sdk.contexts import TurnContext
+from lash_sdk.commits import Commit, Receipt
+from lash_sdk.contexts import FaultContext, SessionContext, TurnContext
 from lash_sdk.errors import (
     InvalidHistory,
     InvalidInput,
     OperationMismatch,
+    PluginFault,
     SessionBusy,
     SessionExists,
+    StoreFull,
 )
-from lash_sdk.graph import Note
+from lash_sdk.graph import History, Note
 from lash_sdk.memory import MemoryStore
 from lash_sdk.messages import Image, Message, ToolCall, assistant, user
 from lash_sdk.ports import ModelRequest
@@ -351,6 +354,191 @@ async def test_a_branch_does_not_begin_between_a_call_and_its_result() -> None:
         asked = session.graph.path()[1].id
         with pytest.raises(InvalidHistory):
             await session.append([user("x")], after=asked)
+
+
+# --- rewriting -----------------------------------------------------------------
+
+
+class Shortens(Plugin):
+    """
+    Replaces all but the last messages by a word, and counts how often.
+    """
+
+    class State(BaseModel):
+        model_config = ConfigDict(frozen=True)
+        times: int = 0
+
+    keep = 2
+
+    @hooks.transform_history
+    async def shorten(self, ctx: SessionContext, value: History) -> History | None:
+        if len(value) <= self.keep:
+            return None
+        self.state = self.State(times=self.state.times + 1)
+        return History([user("in short"), *value[len(value) - self.keep :]])
+
+
+async def test_a_history_is_rewritten_as_a_branch() -> None:
+    """
+    The old one stays beside it; what stands with a message that's kept comes along.
+    """
+
+    @tool
+    async def add() -> int:
+        """Add."""
+        return 1
+
+    store = MemoryStore()
+    script = ["a", reply(calls=[call("add")]), "b", "c"]
+    Shortens.keep = 4
+    async with app(*script, store=store, plugins=[Shortens, Counter], tools=[add]) as lash:
+        session = await lash.session("s")
+        await session.run("1")
+        await session.run("2")
+        before = session.graph
+        receipt = await session.rewrite()
+
+        assert receipt is not None
+        assert (3, 3, receipt.leaf) == (receipt.revision, session.revision, session.graph.leaf)
+        assert ["in short", "2", "", "", "b"] == texts(session)
+        assert before.leaf in session.graph
+        kinds = [node.kind for node in session.graph.path()]
+        assert ["message"] * 3 + ["tool", "message", "message", "turn"] == kinds
+        turn = await session.run("3")
+        assert (2, 4, 3) == (turn.index, turn.revision, state(session))
+    async with app(store=store, plugins=[Shortens, Counter], tools=[add]) as lash:
+        session = await lash.session("s")
+        assert ["in short", "2", "", "", "b", "3", "c"] == texts(session)
+        await session.checkout(before.leaf or "")
+        assert ["1", "a", "2", "", "", "b"] == texts(session)
+
+
+async def test_a_prefix_that_is_kept_is_not_told_again() -> None:
+    """
+    Its nodes are the same ones; a shorter history is a leaf further up.
+    """
+
+    class Cuts(Plugin):
+        @hooks.transform_history
+        async def cut(self, ctx: SessionContext, value: History) -> History:
+            return History(list(value[:2]))
+
+    async with app("a", "b", plugins=[Cuts]) as lash:
+        session = await lash.session("s")
+        await session.run("1")
+        size, leaf = len(session.graph), session.graph.leaf
+        await session.run("2")
+        await session.rewrite()
+
+        assert (["1", "a"], leaf) == (texts(session), session.graph.leaf)
+        assert 2 * size == len(session.graph)
+        assert await session.rewrite() is None
+        assert 3 == session.revision
+
+
+@pytest.mark.parametrize("wrong", ["raises", "no history", "no pairs"])
+async def test_a_rewrite_that_fails_keeps_what_was(wrong: str) -> None:
+    """
+    Also what the plugin before it made.
+    """
+    heard: list[PluginFault] = []
+
+    class Breaks(Plugin):
+        phase = "late"
+
+        @hooks.transform_history
+        async def cut(self, ctx: SessionContext, value: History) -> History:
+            match wrong:
+                case "raises":
+                    raise ValueError("broken")
+                case "no history":
+                    return list(value)  # type: ignore[return-value]
+                case _:
+                    return History([OPEN])
+
+        @hooks.on_fault
+        async def hear(self, ctx: FaultContext) -> None:
+            heard.append(ctx.fault)
+
+    Shortens.keep = 2
+    async with app("a", "b", plugins=[Shortens, Breaks]) as lash:
+        session = await lash.session("s")
+        await session.run("1")
+        await session.run("2")
+        assert await session.rewrite() is not None
+
+        assert ["in short", "2", "b"] == texts(session)
+    assert [("breaks", "transform_history")] == [(each.plugin, each.hook) for each in heard]
+
+
+class Window(ScriptedModel):
+    """
+    A model with a window of its own.
+    """
+
+    def __init__(self, window: int | None, *script: str) -> None:
+        super().__init__(script, name=f"window {window}")
+        self._window = window
+
+    @property
+    def window(self) -> int | None:
+        return self._window
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shrinks"),
+    [(10, 5, True), (None, 5, True), (5, 10, False), (5, None, False), (None, None, False)],
+)
+async def test_a_smaller_window_lets_plugins_shorten_the_history(
+    old: int | None, new: int | None, shrinks: bool
+) -> None:
+    """
+    In the same commit as the setting: one never stands without the other.
+    """
+    Shortens.keep = 1
+    async with Lash(model=Window(old, "a"), plugins=[Shortens], autoload=False) as lash:
+        session = await lash.session("s")
+        await session.run("1")
+        await session.configure(model=Window(new))
+
+        assert 1 + (old != new) == session.revision
+        assert (["in short", "a"] if shrinks else ["1", "a"]) == texts(session)[-2:]
+        assert f"window {new}" == session.policy.model
+
+
+async def test_a_rewrite_that_cannot_be_committed_leaves_plugins_as_they_were() -> None:
+    """
+    Their state is that of the history that stands.
+    """
+
+    class Full(MemoryStore):
+        async def commit(self, commit: Commit) -> Receipt:
+            if commit.nodes and commit.nodes[0].parent is None and commit.expected:
+                raise StoreFull("no room")
+            return await super().commit(commit)
+
+    Shortens.keep = 1
+    async with app("a", store=Full(), plugins=[Shortens]) as lash:
+        session = await lash.session("s")
+        await session.run("1")
+        with pytest.raises(StoreFull):
+            await session.rewrite()
+
+        live = session._lane.live  # pyright: ignore[reportPrivateUsage] - what no hook is asked for
+        assert [0] == [each.state.times for each in live.instances if isinstance(each, Shortens)]
+        assert ["1", "a"] == texts(session)
+
+
+async def test_without_plugins_there_is_nothing_to_rewrite() -> None:
+    """
+    And nothing is committed.
+    """
+    async with app("a") as lash:
+        session = await lash.session("s")
+        await session.run("1")
+
+        assert await session.rewrite() is None
+        assert 1 == session.revision
 
 
 # --- forks ---------------------------------------------------------------------

@@ -23,7 +23,6 @@ UNCALLED: Final = {
     "effect_host": "durable engines stand at the journal's seam, which comes later",
     "session_manager": "lash-sessions supplies the roles of several sessions, later",
     "decide_price": "a report with costs comes with the plugin that knows prices",
-    "transform_history": "history is rewritten by a context plugin, on a branch, later",
     "provide_commands": "the command line calls it, the kernel never does",
 }
 """Hooks that nothing in the kernel calls yet, and why; anything else is a defect."""
@@ -113,6 +112,7 @@ async def scenario(calls: list[str]) -> list[str]:
         await session.configure(limits=Limits(iterations=3))
         with pytest.raises(Exception, match="no action"):
             await session.act("nothing")
+        await session.rewrite()
         before = len(calls)
         await session.run("plain")
         plain = calls[before:]

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from ..contexts import SessionContext
 from ..errors import PluginFault, ToolDenied
+from ..graph import History, check_pairs
 from ..hooks.answers import Abort, Allow, Ask, Deny
 from ..hooks.kinds import Hook, Next
 from .faults import SWITCHABLE, blame
@@ -169,6 +170,7 @@ def _closed(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
 
 def _transform(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
     steps = _steps(impls)
+    check = _sound if hook.name == "transform_history" else _same_kind
 
     async def plan(ctx: Any, value: Any) -> Any:
         instances, strikes, kind = ctx.instances, ctx.scope.faults.strikes, type(value)
@@ -177,7 +179,7 @@ def _transform(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
                 after = call(instances[index], ctx, value)
                 if waits:
                     after = await after
-                value = value if after is None else _same_kind(after, kind)
+                value = value if after is None else check(after, kind)
             except Exception as error:
                 _isolated(ctx, hook, impl, error, isolate)
                 continue
@@ -192,6 +194,12 @@ def _same_kind(after: object, kind: type) -> object:
     if not isinstance(after, kind):
         raise TypeError(f"expected {kind.__name__} or None, found {after!r}")
     return after
+
+
+def _sound(after: object, kind: type) -> object:
+    if isinstance(after, History):
+        check_pairs(after)
+    return _same_kind(after, kind)
 
 
 class DirectivesPlan:

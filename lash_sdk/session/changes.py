@@ -10,15 +10,16 @@ from typing import Any
 from ..commits import Commit, Component, Receipt
 from ..contexts import ConfigContext
 from ..dispatch.toolbox import ToolState
-from ..errors import InvalidHistory, InvalidInput, RevisionConflict, TurnInterrupted
-from ..graph import Content, Graph, Note, chain, check_pairs
+from ..errors import InvalidInput, RevisionConflict, TurnInterrupted
+from ..graph import Content, Note, chain, check_pairs
 from ..hooks.answers import Visibility
 from ..json import check
 from ..messages import Message, blobs
-from ..outcomes import Ending
+from ..plugins.state import save
 from ..policy import Policy
 from ..ports import Claim, Model
 from .asks import mint
+from .branches import ending, rewritten, turns_on
 from .lane import Lane
 from .opening import POLICY
 
@@ -38,8 +39,7 @@ async def commit(lane: Lane, claim: Claim | None, **parts: Any) -> Receipt:
             been read anew.
     """
     live = lane.live
-    if (found := await lane.find(claim)) is not None:
-        raise TurnInterrupted(live.id, found.turn)
+    await check_finished(lane, claim)
     given: dict[str, Any] = {
         "operation": mint(),
         "at": time.time(),
@@ -61,11 +61,23 @@ async def commit(lane: Lane, claim: Claim | None, **parts: Any) -> Receipt:
     return receipt
 
 
+async def check_finished(lane: Lane, claim: Claim | None) -> None:
+    """
+    Accept a change of a session that has no turn to finish.
+
+    Raises:
+        TurnInterrupted: It has one.
+    """
+    if (found := await lane.find(claim)) is not None:
+        raise TurnInterrupted(lane.live.id, found.turn)
+
+
 async def configure(lane: Lane, policy: Policy, model: Model | None) -> Policy:
     """
     Commit *policy* as the session's, as plugins want it, and return it.
 
-    *model* is the object in use from then on, None if it's known by name.
+    *model* is the object in use from then on, None if it's known by name. If its
+    window is smaller than the one before, plugins may rewrite the history.
     """
     live = lane.live
     before = live.policy
@@ -80,13 +92,60 @@ async def configure(lane: Lane, policy: Policy, model: Model | None) -> Policy:
     kept = policy if model is None else replace(policy, model="")
     component = Component(name=POLICY, version=1, value=kept.to_json())
     async with lane.door.held() as claim:
-        await commit(lane, claim, components=(component,))
+        shrinks = live.plans.transform_history is not None and _shrinks(lane, policy, model)
+        await _branch(lane, claim, [component], await rewritten(live) if shrinks else {})
     live.policy, lane.model = policy, model
     if live.plans.on_config_changed is not None:
         await live.plans.on_config_changed(ConfigContext(live, before, policy, roles=TASKS))
     if live.faults.pending:
         await live.tell_faults()
     return policy
+
+
+async def rewrite(lane: Lane) -> Receipt | None:
+    """
+    Commit the history as plugins want it, as a branch; return None if they leave it.
+
+    Raises:
+        SessionBusy: A turn is running.
+        TurnInterrupted: A turn never finished.
+    """
+    async with lane.door.held() as claim:
+        await check_finished(lane, claim)
+        parts = await rewritten(lane.live)
+        receipt = await _branch(lane, claim, [], parts) if parts else None
+    if lane.live.faults.pending:
+        await lane.live.tell_faults()
+    return receipt
+
+
+async def _branch(
+    lane: Lane, claim: Claim | None, components: list[Component], parts: dict[str, Any]
+) -> Receipt:
+    """Commit *components*, and *parts* of a new history if there are any."""
+    live = lane.live
+    try:
+        if parts:
+            components = [*components, *save(live.instances, live.saved)]
+        receipt = await commit(lane, claim, components=tuple(components), **parts)
+    except BaseException:
+        lane.roll_back()
+        raise
+    if parts:
+        await lane.refresh()
+    return receipt
+
+
+def _shrinks(lane: Lane, policy: Policy, model: Model | None) -> bool:
+    """Return whether the window gets smaller, or known for the first time."""
+    had, has = _window(lane, lane.live.policy, lane.model), _window(lane, policy, model)
+    return has is not None and (had is None or has < had)
+
+
+def _window(lane: Lane, policy: Policy, model: Model | None) -> int | None:
+    if model is None and not policy.model:
+        return None
+    return (model or lane.live.model(policy.model)).window
 
 
 async def apply_tools(lane: Lane, state: ToolState) -> ToolState:
@@ -173,24 +232,3 @@ async def checkout(lane: Lane, node: str) -> Receipt:
         receipt = await commit(lane, claim, restore=end, leaf=end, turns=turns_on(graph.at(end)))
         await lane.refresh()
     return receipt
-
-
-def ending(graph: Graph, node: str) -> str:
-    """
-    Return the nearest node up from *node* that a commit ended with.
-
-    Raises:
-        InvalidHistory: There's no such node, or none ends a commit.
-    """
-    at: str | None = graph.node(node).id
-    while at is not None:
-        operation, _, ordinal = at.rpartition(":")
-        if not ordinal.isdigit() or f"{operation}:{int(ordinal) + 1}" not in graph:
-            return at
-        at = graph.node(at).parent
-    raise InvalidHistory(f"node {node!r}: no commit ends at it or before it")
-
-
-def turns_on(graph: Graph) -> int:
-    """Return how many turns ended on the active path."""
-    return sum(node.kind == Ending.kind for node in graph.path())

@@ -18,7 +18,8 @@ from ..policy import Limits, Policy
 from ..ports import InboxItem, Model
 from .actions import act
 from .asks import Ask, mint
-from .changes import append, apply_tools, checkout, configure, ending, set_tools
+from .branches import ending
+from .changes import append, apply_tools, checkout, configure, rewrite, set_tools
 from .output import Output
 from .record import TurnRecord
 from .recovery import fork_journal
@@ -237,6 +238,20 @@ class Session(View):
             TurnInterrupted: A turn never finished.
         """
         return await checkout(self._open(), node)
+
+    async def rewrite(self) -> Receipt | None:
+        """
+        Let plugins shorten the history; return the receipt, None if they leave it.
+
+        What they make of it is a branch, beside what was. `configure` asks them too
+        when a model with a smaller window is chosen. A plugin that fails, or wants
+        what no model accepts, is left out.
+
+        Raises:
+            SessionBusy: A turn is running.
+            TurnInterrupted: A turn never finished.
+        """
+        return await rewrite(self._open())
 
     async def fork(
         self, *, id: str | None = None, at: str | None = None, journal: str | None = None

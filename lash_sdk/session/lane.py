@@ -293,7 +293,7 @@ class Lane:
         else:
             with suppress(LashError):
                 await seam.flush()
-            self._roll_back()
+            self.roll_back()
             self.interrupted = turn.id
             self.unsettled[turn.id] = turn.rows
         if isinstance(error, RevisionConflict):
@@ -316,7 +316,7 @@ class Lane:
         if claim is not None and live.seam.flushed:
             with suppress(LashError):
                 await live.store.journal_drop(claim, turn.id)
-        self._roll_back()
+        self.roll_back()
 
     def _options(
         self, model: Model | None, instructions: str | None, output: Output | None
@@ -330,7 +330,7 @@ class Lane:
             fit=output.fit if output else None,
         )
 
-    def _roll_back(self) -> None:
+    def roll_back(self) -> None:
         """Give plugins back the state that's committed: the turn wasn't."""
         self.live.injections.clear()
         self.live.blobs.clear()
