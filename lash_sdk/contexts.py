@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from .commits import Commit, Receipt
 from .errors import PluginFault, Unavailable
 from .events import SessionEvent
-from .json import Json
+from .json import Json, digest
 from .messages import Blob, Message, ToolCall
 from .outcomes import ToolOutcome, ToolRecord, TurnOutcome
 from .policy import Policy
@@ -211,7 +211,7 @@ class ToolContext(SessionContext):
     Attributes:
         call: As the model made it.
         tool: None where the name is unknown.
-        idempotency_key: The same on every attempt and every replay.
+        key: The call's effect key.
         read_blob: Takes a `Blob`, returns its bytes when awaited.
         arguments: What will be, or was, executed; None until they're known.
         attempt: From 1.
@@ -225,7 +225,7 @@ class ToolContext(SessionContext):
     turn_id: str
     call: ToolCall = field(kw_only=True)
     tool: Tool | None = field(kw_only=True)
-    idempotency_key: str = field(kw_only=True)
+    key: str = field(kw_only=True)
     tell: Callable[[ToolContext, str], None] = field(kw_only=True)
     read_blob: Callable[[Blob], Awaitable[bytes]] = field(kw_only=True)
     arguments: Arguments | None = field(default=None, init=False)
@@ -233,7 +233,12 @@ class ToolContext(SessionContext):
     recovered: bool = field(default=False, init=False)
     outcome: ToolOutcome | None = field(default=None, init=False)
     cancelled: bool = field(default=False, init=False)
-    attached: list[Blob] = field(default_factory=list, init=False)
+    attached: tuple[Blob, ...] = field(default=(), init=False)
+
+    @property
+    def idempotency_key(self) -> str:
+        """The call's key for a service outside: the same on every attempt and replay."""
+        return digest(f"lash-tool:{self.key}:{self.call.name}".encode())
 
     def progress(self, text: str) -> None:
         """Tell whoever watches how far the call is; safe from any thread."""

@@ -69,7 +69,7 @@ class Node:
     id: str
     parent: str | None
     value: Content
-    _data: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
+    _data: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def kind(self) -> str:
@@ -79,9 +79,14 @@ class Node:
     @property
     def data(self) -> bytes:
         """The canonical bytes of the value, made once."""
-        if not self._data:
-            self._data.append(encode_known(self.value.to_json()))
-        return self._data[0]
+        if self._data is None:
+            return self.keep(encode_known(self.value.to_json()))
+        return self._data
+
+    def keep(self, data: bytes) -> bytes:
+        """Return *data*, kept as the canonical bytes of the value."""
+        object.__setattr__(self, "_data", data)
+        return data
 
 
 def read_node(
@@ -101,7 +106,7 @@ def read_node(
         raise StoreCorrupt(f"node {id!r}: {error}") from error
     node = Node(id=id, parent=parent, value=value)
     if data is not None:
-        node._data.append(data)  # pyright: ignore[reportPrivateUsage] - its maker
+        node.keep(data)
     return node
 
 
@@ -164,7 +169,9 @@ class Graph:
                 raise InvalidHistory(f"node {node.id!r}: parent {node.parent!r} isn't there")
             index[node.id] = len(log)
             log.append(node)
-        return Graph(log, index, len(log)).at(leaf)
+        if leaf is not None and leaf not in index:
+            raise InvalidHistory(f"no node {leaf!r}")
+        return Graph(log, index, len(log), leaf)
 
     def at(self, leaf: str | None) -> Graph:
         """

@@ -220,8 +220,10 @@ def user(content: str | Sequence[UserPart]) -> Message:
     Raises:
         InvalidInput: Nothing is left, or a part isn't text, image or file.
     """
+    if isinstance(content, str) and content.strip():
+        return Message(role="user", parts=(Text(text=content),))
     parts: list[Part] = []
-    for part in [Text(text=content)] if isinstance(content, str) else content:
+    for part in () if isinstance(content, str) else content:
         if not isinstance(part, (Text, Image, File)):
             raise InvalidInput(f"expected text, image or file, found {part!r}")
         if parts and isinstance(part, Text) and isinstance(last := parts[-1], Text):

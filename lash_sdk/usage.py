@@ -56,8 +56,8 @@ class Usage(Value):
         return self.total > 0 or self.reasoning > 0
 
     def __add__(self, other: Usage) -> Usage:
-        if not other or not self:
-            return self or other
+        if self is NOTHING or other is NOTHING:
+            return other if self is NOTHING else self
         return Usage(
             input=self.input + other.input,
             output=self.output + other.output,

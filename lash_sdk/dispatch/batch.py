@@ -30,6 +30,9 @@ class Batch:
         key: The effect's.
         begun: Those that were told of, by position.
         done: What came of those that have ended.
+        running: How many tasks of the group have not ended.
+        ended: Done once none of them runs.
+        failed: What ended one of them that isn't its call's outcome.
     """
 
     live: Live
@@ -38,6 +41,9 @@ class Batch:
     calls: tuple[ToolCall, ...]
     begun: set[int] = field(default_factory=set)
     done: dict[int, CallResult] = field(default_factory=dict)
+    running: int = 0
+    ended: asyncio.Future[None] = field(init=False)
+    failed: BaseException | None = None
 
     async def run(self) -> ToolsFinished:
         """
@@ -49,14 +55,15 @@ class Batch:
         # Each call has a task of its own: one that ignores being cancelled can then
         # be left behind, and one that cancels itself cancels nobody else.
         tasks: list[asyncio.Task[None]] = []
+        loop = asyncio.get_running_loop()
         try:
             for together in self._order():
-                begun = [asyncio.create_task(self._one(at)) for at in together]
-                tasks += begun
-                await asyncio.wait(begun)
-                for error in [task.exception() for task in begun if not task.cancelled()]:
-                    if error is not None:
-                        raise error
+                self.running = len(together)
+                self.ended = loop.create_future()
+                tasks += [loop.create_task(self._task(at)) for at in together]
+                await self.ended  # one future for all: `asyncio.wait` takes a callback each
+                if self.failed is not None:
+                    raise self.failed
         except asyncio.CancelledError:
             await _give_up(tasks)
         results = [self._result(at) for at in range(len(self.calls))]
@@ -84,6 +91,19 @@ class Batch:
                 parallel.append(at)
         return [parallel, *serial] if parallel else serial
 
+    async def _task(self, at: int) -> None:
+        """Make one call in a task of its own; the last one to end wakes the batch."""
+        try:
+            await self._one(at)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self.failed = self.failed or error
+        finally:
+            self.running -= 1
+            if not self.running and not self.ended.done():
+                self.ended.set_result(None)
+
     async def _one(self, at: int) -> None:
         """Make one call, or take it from the record; a defect is its outcome."""
         live, turn, call, key = self.live, self.turn, self.calls[at], f"{self.key}/{at}"
@@ -106,7 +126,7 @@ class Batch:
             )
             result = Made().close(live, record_of(call, failure))
         self._close(at, result)
-        if len(self.done) < len(self.calls):
+        if live.seam.keeps and len(self.done) < len(self.calls):
             await live.seam.flush()
 
     def _close(self, at: int, result: CallResult) -> None:

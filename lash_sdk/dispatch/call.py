@@ -8,7 +8,6 @@ call's outcome; only being cancelled goes further.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from time import perf_counter
 from typing import Any, Final
 
@@ -26,11 +25,6 @@ from .made import Made
 from .threads import in_thread
 
 
-def idempotency_key(key: str, name: str) -> str:
-    """Return the key of a call: the same on every attempt and every replay."""
-    return hashlib.sha256(f"lash-tool:{key}:{name}".encode()).hexdigest()
-
-
 async def make_call(
     live: Live, turn: str, key: str, call: ToolCall, intent: Intent | None = None
 ) -> CallResult:
@@ -45,7 +39,7 @@ async def make_call(
     elif intent is not None:
         record = await _recover(live, _context(live, turn, key, call), made, intent)
     else:
-        record = await _make(live, _context(live, turn, key, call), made, key)
+        record = await _make(live, _context(live, turn, key, call), made)
     return made.close(live, record)
 
 
@@ -55,14 +49,14 @@ def _context(live: Live, turn: str, key: str, call: ToolCall) -> ToolContext:
         turn,
         call=call,
         tool=live.toolbox.get(call.name),
-        idempotency_key=idempotency_key(key, call.name),
+        key=key,
         tell=live.progress,
         roles=ALL_ROLES,
         read_blob=live.read_blob,
     )
 
 
-async def _make(live: Live, ctx: ToolContext, made: Made, key: str) -> ToolRecord:
+async def _make(live: Live, ctx: ToolContext, made: Made) -> ToolRecord:
     """Return the record of a call that nobody made before."""
     call, tool = ctx.call, ctx.tool
     if tool is None:
@@ -86,11 +80,11 @@ async def _make(live: Live, ctx: ToolContext, made: Made, key: str) -> ToolRecor
     decided, refusal = await _decide(live, ctx, made)
     if refusal is not None:
         return record_of(call, refusal, shown, decided=decided)
-    intent = Intent(
-        tool=call.name, arguments=shown, idempotency_key=ctx.idempotency_key, decided=decided
-    )
-    await live.seam.intend(key, intent)
-    return await _run(live, ctx, made, intent)
+    if live.seam.keeps:
+        key = ctx.idempotency_key
+        intent = Intent(tool=call.name, arguments=shown, idempotency_key=key, decided=decided)
+        await live.seam.intend(ctx.key, intent)
+    return await _run(live, ctx, made, shown, decided)
 
 
 async def _recover(live: Live, ctx: ToolContext, made: Made, intent: Intent) -> ToolRecord:
@@ -103,7 +97,7 @@ async def _recover(live: Live, ctx: ToolContext, made: Made, intent: Intent) -> 
             pass  # the tool has changed: nobody can tell what was done
         else:
             ctx.recovered = True
-            return await _run(live, ctx, made, intent)
+            return await _run(live, ctx, made, intent.arguments, intent.decided)
     failure = _failure("execution", "outcome_unknown", UNKNOWN, source="runtime")
     return record_of(ctx.call, failure, intent.arguments, decided=intent.decided)
 
@@ -116,13 +110,16 @@ def _given_up(call: ToolCall, intent: Intent | None) -> ToolRecord:
     return record_of(call, outcome, intent.arguments, decided=intent.decided)
 
 
-async def _run(live: Live, ctx: ToolContext, made: Made, intent: Intent) -> ToolRecord:
+async def _run(
+    live: Live, ctx: ToolContext, made: Made, arguments: Json, decided: str | None
+) -> ToolRecord:
     """Make the call that was allowed, and let hooks look at its outcome."""
     started = perf_counter()
     outcome: ToolOutcome
     try:
         outcome = await _attempts(live, ctx, made)
-        made.blobs += ctx.attached
+        if ctx.attached:
+            made.blobs += ctx.attached
     except asyncio.CancelledError:
         ctx.cancelled = True
         tool = ctx.tool
@@ -133,7 +130,7 @@ async def _run(live: Live, ctx: ToolContext, made: Made, intent: Intent) -> Tool
         ctx.outcome = outcome
         if live.plans.after_tool is not None:
             outcome = await _after(live, ctx, made) or outcome
-    return record_of(ctx.call, outcome, intent.arguments, seconds=seconds, decided=intent.decided)
+    return record_of(ctx.call, outcome, arguments, seconds=seconds, decided=decided)
 
 
 async def _before(live: Live, ctx: ToolContext, made: Made) -> candidate.Candidate:
@@ -154,7 +151,7 @@ async def _after(live: Live, ctx: ToolContext, made: Made) -> ToolOutcome | None
         found = await candidate.after(live.plans.after_tool, ctx)
     except PluginFault as fault:
         return _fault(made, fault, "after_tool_call_failed")
-    made.queued += found.queued
+    made.queued += tuple(found.queued)
     return found.outcome
 
 
@@ -223,6 +220,8 @@ async def attempt(ctx: ToolContext) -> ToolOutcome:
         else:
             async with asyncio.timeout(definition.timeout) as limit:
                 value = await _invoke(tool, ctx)
+        if type(value) in PLAIN:
+            return Success(value=as_json(value))
         if isinstance(value, (Success, Failure, Cancelled)):
             return value
         ctx.attached += attachments(value)
@@ -270,7 +269,7 @@ def _failure(
 
 def _fault(made: Made, fault: PluginFault, code: str) -> Failure:
     """Return a plugin's fault as the call's outcome, and note it."""
-    made.issues.append(Issue(kind="plugin", code=code, message=str(fault)))
+    made.note(code, str(fault))
     return _failure("internal", code, str(fault), source="plugin")
 
 

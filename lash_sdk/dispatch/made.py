@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..errors import LashError
 from ..journal import CallResult
@@ -25,10 +25,10 @@ class Made:
         issues: What went wrong in plugins around it.
     """
 
-    queued: list[tuple[str, tuple[Message, ...]]] = field(default_factory=list)
+    queued: tuple[tuple[str, tuple[Message, ...]], ...] = ()
     abort: Issue | None = None
-    blobs: list[Blob] = field(default_factory=list)
-    issues: list[Issue] = field(default_factory=list)
+    blobs: tuple[Blob, ...] = ()
+    issues: tuple[Issue, ...] = ()
 
     def close(self, live: Live, record: ToolRecord) -> CallResult:
         """Return all that came of the call; nothing of it changes any more."""
@@ -39,15 +39,19 @@ class Made:
                 queued += welcome(plugin, messages)
             except LashError as error:
                 text = f"plugin {plugin!r} in after_tool: {error}"
-                self.issues.append(Issue(kind="plugin", code="plugin_messages", message=text))
+                self.note("plugin_messages", text)
         return CallResult(
             record=record,
             result=result,
             queued=queued,
             abort=self.abort,
-            issues=tuple(self.issues),
-            blobs=tuple(self.blobs),
+            issues=self.issues,
+            blobs=self.blobs,
         )
+
+    def note(self, code: str, text: str) -> None:
+        """Take in what went wrong in a plugin."""
+        self.issues += (Issue(kind="plugin", code=code, message=text),)
 
     def _project(self, live: Live, record: ToolRecord) -> ToolResult:
         """Return what the model is shown; a failing projector shows its error."""
@@ -57,5 +61,5 @@ class Made:
         except Exception as error:
             text = f"[failed: projector] {type(error).__name__}: {error}"
             parts = (Text(text=text),)
-            self.issues.append(Issue(kind="plugin", code="tool_projector", message=text))
+            self.note("tool_projector", text)
         return ToolResult(call=record.call, name=name, status=status(outcome), parts=parts)

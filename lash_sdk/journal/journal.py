@@ -28,6 +28,7 @@ class Journal:
     """
 
     closing = False
+    keeps = True
 
     def __init__(
         self,

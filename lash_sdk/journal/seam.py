@@ -21,8 +21,10 @@ class Seam(Protocol):
         closing: Whether nothing new is to be begun.
         broken: Why the record can't be kept any more.
         flushed: Whether the store has any of it.
+        keeps: Whether anything is recorded at all.
     """
 
+    keeps: bool
     recalled: bool
     closing: bool
     broken: Exception | None
@@ -65,7 +67,7 @@ class Seam(Protocol):
 class OpenSeam:
     """Lets everything through and records nothing: `durability="turn"`."""
 
-    replaying = recalled = closing = flushed = False
+    keeps = replaying = recalled = closing = flushed = False
     broken: Exception | None = None
 
     def begin(self, began: Began) -> None:

@@ -14,7 +14,6 @@ that's settling can't be stopped.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
@@ -33,6 +32,7 @@ from ..events import (
     TurnStopped,
 )
 from ..graph import check_pairs
+from ..json import Json
 from ..messages import Message, Text, ToolCall, ToolResult, note
 from ..outcomes import Cancelled, Issue, Stopped, StopReason, ToolRecord
 from ..protocol import STANDARD, Again, Call, Complete, Correct, End, Move, TurnProtocol
@@ -111,15 +111,16 @@ def _aborted(turn: Turn, event: TurnAborted, protocol: TurnProtocol) -> Turn:
 
 def _answered(turn: Turn, event: ModelAnswered, protocol: TurnProtocol) -> Turn:
     message, calls = own_ids(event.message, turn.key)
+    billed = changed(turn, **_bill(turn, event))
     if (wrong := _unfit(message)) is not None:
         issue = Issue(kind="model", code="invalid_answer", message=wrong)
-        return _stop(changed(turn, **_bill(turn, event)), "provider_error", issue=issue)
+        return _stop(billed, "provider_error", issue=issue)
     after_tools = bool(turn.messages) and turn.messages[-1].role == "tool"
     state, move = protocol.on_answer(turn.state, event, message, after_tools=after_tools)
     if (move.calls if isinstance(move, Call) else None) != (calls or None):
         raise ProtocolError(f"the protocol left calls without results: {move!r}")
     kept = (message,) if calls or message.text.strip() else ()
-    return _make(changed(turn, state=state, **_bill(turn, event)), move, kept)
+    return _make(billed, move, kept, state)
 
 
 def _failed(turn: Turn, event: ModelFailed, protocol: TurnProtocol) -> Turn:
@@ -134,11 +135,12 @@ def _tooled(turn: Turn, event: ToolsFinished, protocol: TurnProtocol) -> Turn:
     check_pairs((calls, event.results))
     if [call.id for call in calls.calls] != [record.call for record in event.records]:
         raise InvalidHistory(f"turn {turn.id!r}: expected one record per call")
-    turn = changed(turn, values=turn.values + event.records, issues=turn.issues + event.issues)
+    values, issues = turn.values + event.records, turn.issues + event.issues
+    turn = changed(turn, values=values, issues=issues)
     if event.abort is not None:
         return _stop(turn, "plugin_abort", issue=event.abort, added=(event.results,))
     state, move = protocol.on_results(turn.state, event.records)
-    return _make(changed(turn, state=state), move, (event.results,))
+    return _make(turn, move, (event.results,), state)
 
 
 def _passed(turn: Turn, event: CheckpointPassed, protocol: TurnProtocol) -> Turn:
@@ -188,8 +190,10 @@ def cancelled(calls: tuple[ToolCall, ...]) -> Message:
 # --- how a turn goes on --------------------------------------------------------
 
 
-def _make(turn: Turn, move: Move, added: tuple[Message, ...]) -> Turn:
-    """Return the turn after the protocol's *move*, with *added* in its history."""
+def _make(turn: Turn, move: Move, added: tuple[Message, ...], state: Json) -> Turn:
+    """Return the turn after the protocol's *move* to *state*, with *added* in its history."""
+    if state is not turn.state:
+        turn = changed(turn, state=state)
     match move:
         case Call():
             return _next(turn, Phase.CALLING, added=added)
@@ -277,13 +281,16 @@ def own_ids(message: Message, key: str) -> tuple[Message, tuple[ToolCall, ...]]:
     if not (asked := message.calls):
         return message, ()
     base = key.replace("/", "_")
+    ids = [f"{base}_{at}" for at in range(len(asked))]
+    if ids == [call.id for call in asked]:
+        return message, asked
     calls = [
-        ToolCall(id=f"{base}_{at}", name=call.name, arguments=call.arguments)
-        for at, call in enumerate(asked)
+        ToolCall(id=id, name=call.name, arguments=call.arguments)
+        for id, call in zip(ids, asked, strict=True)
     ]
     own = iter(calls)
     parts = tuple([next(own) if type(part) is ToolCall else part for part in message.parts])
-    return replace(message, parts=parts), tuple(calls)
+    return Message(role=message.role, parts=parts, origin=message.origin), tuple(calls)
 
 
 def _unfit(message: Message) -> str | None:

@@ -94,5 +94,5 @@ class Turn(Value):
 def changed(turn: Turn, **changes: Any) -> Turn:
     """Return *turn* changed: what `replace` does, at a tenth of its cost."""
     after = object.__new__(Turn)
-    after.__dict__.update(turn.__dict__, **changes)
+    object.__setattr__(after, "__dict__", turn.__dict__ | changes)
     return after
