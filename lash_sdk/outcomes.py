@@ -8,7 +8,7 @@ projection. A turn ends in exactly one of `Finished`, `HandedOff`, `Stopped`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from .json import Json, JsonObject, Tagged, Value
 
@@ -228,5 +228,11 @@ class Ending(Value):
     def of(cls, outcome: TurnOutcome, issues: tuple[Issue, ...]) -> Ending:
         """Return the ending of a turn, without its text."""
         if isinstance(outcome, Finished):
+            if not issues and outcome.value is None and outcome.tool is None:
+                return ANSWERED
             outcome = Finished(value=outcome.value, tool=outcome.tool)
         return cls(outcome=outcome, issues=issues)
+
+
+ANSWERED: Final = Ending(outcome=Finished())
+"""How nearly every turn ends."""

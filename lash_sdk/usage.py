@@ -100,15 +100,20 @@ class Ledger:
     A session's rows by id, with their sum kept as they come.
 
     A row that's there already is not counted again.
-
-    Attributes:
-        total: What all rows come to.
     """
 
     def __init__(self, rows: Iterable[UsageRow] = ()) -> None:
         self._rows: dict[str, UsageRow] = {}
-        self.total = NOTHING
+        self._summed = NOTHING
+        self._unsummed: list[Usage] = []
         self.add(rows)
+
+    @property
+    def total(self) -> Usage:
+        """What all rows come to; each is added once, when somebody asks."""
+        while self._unsummed:
+            self._summed += self._unsummed.pop()
+        return self._summed
 
     @property
     def rows(self) -> tuple[UsageRow, ...]:
@@ -120,7 +125,7 @@ class Ledger:
         for row in rows:
             if row.usage and row.id not in self._rows:
                 self._rows[row.id] = row
-                self.total += row.usage
+                self._unsummed.append(row.usage)
 
     def report(self) -> UsageReport:
         """Return the rows summed by source and model."""

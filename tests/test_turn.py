@@ -13,14 +13,21 @@ import pytest
 
 from lash_sdk.effects import AskModel, CallTools, PassCheckpoint, Prepare, WriteCommit
 from lash_sdk.errors import InvalidHistory, ProtocolError, StoreCorrupt
-from lash_sdk.events import CheckpointPassed, Event, InputAccepted, ToolsFinished, TurnStopped
+from lash_sdk.events import (
+    CheckpointPassed,
+    Event,
+    InputAccepted,
+    ModelAnswered,
+    ToolsFinished,
+    TurnStopped,
+)
 from lash_sdk.graph import check_pairs
 from lash_sdk.json import Json, decode, encode
 from lash_sdk.messages import Image, Message, Text, ToolCall, ToolResult, assistant, note, user
 from lash_sdk.outcomes import Finish, Finished, Stopped, StopReason, Success
 from lash_sdk.policy import Limits
 from lash_sdk.protocol import Again, Call, Complete, End, Move
-from lash_sdk.turn import TABLE, Phase, Turn, advance, cancelled, waits_for
+from lash_sdk.turn import TABLE, Phase, Turn, advance, cancelled, own_ids, waits_for
 from lash_sdk.usage import Usage
 
 from .golden.generate import FOLDER, PROTOCOLS, SCRIPTS, ending, written
@@ -111,6 +118,35 @@ def test_every_phase_takes_its_events_and_no_other(phase: Phase, name: str) -> N
             advance(turn, event)
     else:
         assert advance(turn, event)[0].phase in row[1]
+
+
+def test_call_ids_that_are_ours_are_left_as_they_are() -> None:
+    """
+    The runner names calls before the turn does: doing it twice changes nothing.
+    """
+    turn = play(*BEGUN)
+    event = asked("add", "sub")(turn)
+    assert isinstance(event, ModelAnswered)
+
+    once = own_ids(event.message, turn.key)
+
+    assert once == own_ids(once[0], turn.key)
+    assert once[0] is own_ids(once[0], turn.key)[0]
+
+
+def test_an_idle_phase_is_gone_through_as_if_nothing_was_added() -> None:
+    """
+    Whether somebody was asked and said nothing, or nobody was there to ask, the turn
+    is the same, and so are the keys of what it wants.
+    """
+    turn, keys = start(), []
+    for step in (accepted(), asked("add"), ran(OK), said("hello"), committed()):
+        turn, effects = advance(turn, step(turn), idle={Phase.PREPARING, Phase.CHECKING})
+        keys += [effect.key for effect in effects]
+
+    asked_all = (*BEGUN, asked("add"), ran(OK), passed(), prepared(), said("hello"), passed())
+    assert play(*asked_all, committed()) == turn
+    assert ["t/2", "t/3", "t/6", "t/8"] == keys
 
 
 @pytest.mark.parametrize("phase", Phase, ids=lambda phase: phase.name)

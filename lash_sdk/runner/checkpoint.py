@@ -53,6 +53,8 @@ async def from_inbox(
     """Return keys and messages of what waits in the inbox and isn't *taken* yet."""
     if not live.inbox:
         return (), ()
-    items = [item for item in await live.store.pending(live.id) if item.key not in taken]
+    if not (waiting := await live.store.pending(live.id)):
+        return (), ()
+    items = [item for item in waiting if item.key not in taken]
     keys = tuple([item.key for item in items])
     return keys, tuple([Message.from_json(item.body) for item in items])

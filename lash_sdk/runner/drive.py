@@ -9,9 +9,10 @@ the cancellation go on to whoever waits.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from ..commits import Receipt
 from ..contexts import TurnContext, UsageContext
@@ -19,16 +20,7 @@ from ..dispatch.batch import Batch
 from ..dispatch.live import Live
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..errors import PluginFault, ProtocolError
-from ..events import (
-    CheckpointPassed,
-    Event,
-    InputAccepted,
-    TurnEnded,
-    TurnPrepared,
-    TurnStarted,
-    TurnStopped,
-    UsageAdded,
-)
+from ..events import Event, InputAccepted, TurnEnded, TurnStarted, TurnStopped, UsageAdded
 from ..outcomes import StopReason
 from ..turn import Phase, Turn, advance
 from .ask import CONTEXT, Asking
@@ -36,6 +28,10 @@ from .checkpoint import checkpoint
 from .options import Options
 from .prepare import prepare
 from .settle import Settling
+
+PREPARING: Final = frozenset((Phase.PREPARING,))
+CHECKING: Final = frozenset((Phase.CHECKING,))
+EITHER: Final = PREPARING | CHECKING
 
 
 class Drive:
@@ -147,31 +143,24 @@ class Drive:
         event: Event = accepted
         while True:
             before = self.turn
-            self.turn, effects = advance(before, event, protocol)
+            self.turn, effects = advance(before, event, protocol, self._idle())
             if len(self.turn.rows) > len(before.rows) and not seam.recalled:
                 self._count(before)
             if live.faults.pending:
                 await self._tell_faults()
             if not effects:
                 break
-            effect = effects[0]
-            event = self._idle(effect) or await self._answer(effect)
+            event = await self._answer(effects[0])
         await self._announce()
 
-    def _idle(self, effect: Effect) -> Event | None:
-        """Return the answer to an effect in which nobody takes part, if it is one."""
-        live, plans = self._live, self._live.plans
-        assert self._task is not None  # noqa: S101 - it runs
-        if self._stop is not None or self._task.cancelling() > self._before:
-            return None
-        if live.seam.replaying or live.seam.closing:
-            return None
-        if isinstance(effect, PassCheckpoint):
-            if plans.at_checkpoint is None and not live.injections and not live.inbox:
-                return CheckpointPassed(key=effect.key)
-        elif isinstance(effect, Prepare) and not live.prepares:
-            return TurnPrepared(key=effect.key)
-        return None
+    def _idle(self) -> Collection[Phase]:
+        """Return the phases in which nobody takes part just now."""
+        live = self._live
+        if self._stop is not None or live.seam.replaying or live.seam.closing:
+            return ()
+        if live.inbox or live.injections or live.plans.at_checkpoint is not None:
+            return () if live.prepares else PREPARING
+        return CHECKING if live.prepares else EITHER
 
     async def _answer(self, effect: Effect) -> Event:
         """Return the event that answers *effect*, or that the turn is to stop."""

@@ -55,7 +55,7 @@ class Settling:
             RevisionConflict: Somebody else committed meanwhile.
             StoreError: The store couldn't; nothing was written.
         """
-        messages = await self._after_turn()
+        messages = () if self._live.plans.after_turn is None else await self._after_turn()
         commit = self._build(messages).check()
         receipt = await self._write(commit)
         self._adopt(commit, receipt, messages)
@@ -64,8 +64,6 @@ class Settling:
     async def _after_turn(self) -> tuple[Message, ...]:
         """Return what `after_turn` adds; a turn being cancelled doesn't wait long."""
         live, turn = self._live, self._turn
-        if live.plans.after_turn is None:
-            return ()
         ctx = live.turn_context(turn, ROLES)
         outcome = turn.outcome
         hurry = isinstance(outcome, Stopped) and outcome.reason == "cancelled"

@@ -13,7 +13,7 @@ that's settling can't be stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final, TypeAlias
 
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
@@ -50,10 +50,13 @@ LIMIT_REACHED: Final = "The turn was stopped: it reached its limit of {} model c
 
 
 def advance(
-    turn: Turn, event: Event, protocol: TurnProtocol = STANDARD
+    turn: Turn, event: Event, protocol: TurnProtocol = STANDARD, idle: Container[Phase] = ()
 ) -> tuple[Turn, tuple[Effect, ...]]:
     """
     Take one event; return the turn after it and what it wants done.
+
+    A phase that is *idle* has nobody to ask: the turn goes through it at once, as if
+    the answer had been that there's nothing to add.
 
     Raises:
         ProtocolError: The turn's phase doesn't accept this event, or the
@@ -70,11 +73,16 @@ def advance(
         )
     take, phases = row
     after = take(turn, event, protocol)
+    if after is turn:
+        return turn, ()
     if after.phase not in phases:
         raise ProtocolError(
             f"{type(event).__name__} can't lead from {turn.phase.value} to {after.phase.value}"
         )
-    return (after, waits_for(after)) if after is not turn else (turn, ())
+    while after.phase in idle:
+        take, nothing = NOTHING_ADDED[after.phase]
+        after = take(after, nothing, protocol)
+    return after, waits_for(after)
 
 
 def waits_for(turn: Turn) -> tuple[Effect, ...]:
@@ -342,6 +350,12 @@ TABLE: Final[Mapping[Phase, Mapping[type[Event], tuple[Take, tuple[Phase, ...]]]
     },
     Phase.DONE: {TurnStopped: (_ignore, (Phase.DONE,))},
 }
+
+NOTHING_ADDED: Final[Mapping[Phase, tuple[Take, Event]]] = {
+    Phase.PREPARING: (_prepared, TurnPrepared(key="")),
+    Phase.CHECKING: (_passed, CheckpointPassed(key="")),
+}
+"""What leads on from a phase in which nobody takes part."""
 
 WANTS: Final[Mapping[Phase, Callable[[Turn], Effect]]] = {
     Phase.PREPARING: lambda turn: Prepare(key=turn.key, first=turn.step == 1),
