@@ -58,7 +58,8 @@ class LocalClaims(SqliteStore):
     async def _holds(self, claim: Claim) -> bool:
         journal = self._local._journals.get(claim.session)
         held = journal.claim if journal else None
-        return held is not None and held.holder == claim.holder
+        mine = (claim.holder, claim.generation)
+        return held is not None and mine == (held.holder, held.generation)
 
 
 class CachesHeads(SqliteStore):
