@@ -44,6 +44,7 @@ class Claims:
         self._file: FileIO | None = None
         self._held: dict[int, Claim | None] = {}  # None while a claim is being made
         self._newest = 0
+        self._holder = uuid4().hex
         self._mutex = threading.Lock()
         _OPEN.add(self)
 
@@ -68,7 +69,7 @@ class Claims:
             generation = self._newest = max(self._newest, state.generation) + 1
             claim = Claim(
                 session=session,
-                holder=uuid4().hex,
+                holder=self._holder,
                 generation=generation,
                 revision=state.revision,
                 unfinished=state.unfinished,
