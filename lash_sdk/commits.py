@@ -217,3 +217,7 @@ class Head:
     parent: str | None = None
     pending: str | None = None
     forked_from: tuple[str, int] | None = None
+
+    def waits_for(self, session: str, turn: str) -> bool:
+        """Return whether it's a child's that waits for that turn of *session*."""
+        return self.pending == turn and self.parent == session

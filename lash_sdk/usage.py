@@ -53,7 +53,8 @@ class Usage(Value):
         return self.input + self.cache_read + self.cache_write
 
     def __bool__(self) -> bool:
-        return self.total > 0 or self.reasoning > 0
+        input, output, reasoning = self.input, self.output, self.reasoning
+        return bool(input or output or self.cache_read or self.cache_write or reasoning)
 
     def __add__(self, other: Usage) -> Usage:
         if self is NOTHING or other is NOTHING:

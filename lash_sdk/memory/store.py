@@ -164,7 +164,7 @@ class MemoryStore(Store):
                 raise InvalidInput(f"inbox key {key!r} doesn't wait in {commit.session!r}")
         for id in commit.children:
             child = self._sessions.get(id)
-            if child is None or not _waits(child.head, commit.session, commit.operation):
+            if child is None or not child.head.waits_for(commit.session, commit.operation):
                 raise InvalidInput(f"session {id!r} isn't a pending child of this commit")
         for row in commit.rows:
             encode(row.body)
@@ -187,9 +187,8 @@ class MemoryStore(Store):
         self, commit: Commit, found: _Session | None, old: Head, manifest: Mapping[str, str]
     ) -> Receipt:
         """Take in a commit that was checked; nothing here can fail halfway."""
-        if commit.blobs:
-            self._blobs.keep(commit.blobs)
-        head = Head(  # by hand: `replace` takes four times as long, and this is every turn's
+        self._blobs.keep(commit.blobs)
+        head = Head(  # `replace` takes four times as long
             session=old.session,
             revision=old.revision + 1,
             leaf=commit.leaf,
@@ -241,9 +240,7 @@ class MemoryStore(Store):
     async def claim(self, session: str) -> Claim:
         """Take the right to run a turn of *session*; `release` gives it back."""
         self._alive(session)
-        journal = self._journals.get(session)
-        if journal is None:
-            journal = self._journals[session] = _Journal()
+        journal = self._journals.get(session) or self._journals.setdefault(session, _Journal())
         if journal.claim is not None:
             raise SessionBusy(session)
         found = self._sessions.get(session)
@@ -296,7 +293,7 @@ class MemoryStore(Store):
     def _orphan(self, session: str, turn: str) -> None:
         """Remove the children that still wait for that turn of *session*."""
         for id in self._children.pop((session, turn), ()):
-            if (found := self._sessions.get(id)) and _waits(found.head, session, turn):
+            if (found := self._sessions.get(id)) and found.head.waits_for(session, turn):
                 self._remove(id)
 
     # --- inbox -----------------------------------------------------------------
@@ -394,11 +391,6 @@ class MemoryStore(Store):
         for journal in self._journals.values():
             for row in journal.rows.values():
                 yield from (blob.sha256 for blob in row.blobs)
-
-
-def _waits(head: Head, session: str, turn: str) -> bool:
-    """Return whether a session at *head* is a child that waits for that turn of *session*."""
-    return head.pending == turn and head.parent == session
 
 
 def _first(session: str, at: float) -> Head:

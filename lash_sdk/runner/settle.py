@@ -130,7 +130,8 @@ class Settling:
         live = self._live
         try:
             if live.plans.around_commit is None:
-                return await _send(live.store, commit)
+                store = live.store
+                return await (_send(store, commit) if commit.consumed else store.commit(commit))
             nest = live.plans.around_commit(self._innermost)
             receipt: Receipt = await nest(CommitContext(live, commit))
             return receipt

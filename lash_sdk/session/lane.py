@@ -90,7 +90,8 @@ class Lane:
         try:
             if claim is not None and claim.unfinished:
                 await self._clear_up(claim)
-            record = await self._watched(ask.watch, self._begin(ask, claim))
+            turn = self._begin(ask, claim)
+            record = await (turn if ask.watch is None else self._watched(ask.watch, turn))
         finally:
             await self.door.leave(claim)
         raise_failure(record)
@@ -194,10 +195,8 @@ class Lane:
         await self._again(found, claim, None)
 
     async def _watched(
-        self, watch: Callable[[SessionEvent], None] | None, turn: Awaitable[TurnRecord]
+        self, watch: Callable[[SessionEvent], None], turn: Awaitable[TurnRecord]
     ) -> TurnRecord:
-        if watch is None:
-            return await turn
         unwatch = self.live.listen(watch)
         try:
             return await turn
