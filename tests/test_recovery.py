@@ -487,8 +487,7 @@ async def test_a_stale_claim_ends_its_turn_before_an_effect(store: MemoryStore) 
 
     async def steals(request: ModelRequest) -> Reply:
         journal = store._journals["s"]  # pyright: ignore[reportPrivateUsage] - a takeover
-        journal.generation += 1
-        journal.claim = Claim(session="s", holder="other", generation=journal.generation)
+        journal.claim = Claim(session="s", holder="other", generation=99)
         return reply(calls=[call("charge")])
 
     async with opened(store, steals, tools=bench.tools) as session:

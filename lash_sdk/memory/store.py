@@ -47,7 +47,6 @@ class _Session:
 @dataclass(slots=True)
 class _Journal:
     rows: dict[tuple[str, str, str], JournalRow] = field(default_factory=dict)
-    generation: int = 0
     claim: Claim | None = None
 
 
@@ -66,6 +65,7 @@ class MemoryStore(Store):
         self._children: dict[tuple[str, str], list[str]] = {}  # pending, by parent and its turn
         self._holder = uuid4().hex
         self._deleted: set[str] = set()
+        self._generation = 0  # of the newest claim, of any session
         self._feed: list[Receipt] = []
 
     async def open(self) -> None:
@@ -244,11 +244,11 @@ class MemoryStore(Store):
         if journal.claim is not None:
             raise SessionBusy(session)
         found = self._sessions.get(session)
-        journal.generation += 1
+        self._generation += 1
         journal.claim = Claim(
             session=session,
             holder=self._holder,
-            generation=journal.generation,
+            generation=self._generation,
             revision=found.head.revision if found else 0,
             unfinished=bool(journal.rows),
             waiting=bool(found and found.waiting),
@@ -260,6 +260,8 @@ class MemoryStore(Store):
         journal = self._journals.get(claim.session)
         if journal is not None and (journal.claim is claim or journal.claim == claim):
             journal.claim = None
+            if claim.session not in self._sessions and not journal.rows:
+                del self._journals[claim.session]
 
     async def journal_put(self, claim: Claim, rows: Sequence[JournalRow]) -> None:
         """Make *rows* durable, all or none, and *claim* the newest that wrote any."""

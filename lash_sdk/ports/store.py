@@ -12,7 +12,7 @@ from ..commits import Commit, Head, Receipt
 from ..errors import Unavailable
 from ..graph import Node
 from ..json import Json, Value, encode_known, plain
-from ..messages import Blob
+from ..messages import Blob, Message
 from ..usage import UsageRow
 
 
@@ -90,10 +90,28 @@ class JournalRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxItem:
-    """Input that waits for a turn; `key` is its sender's, unique in the session."""
+    """
+    Input that waits for a turn.
+
+    Attributes:
+        key: Its sender's, unique in the session.
+        body: A message; with the id of a turn, if that turn alone is to have it.
+    """
 
     key: str
     body: Json
+
+    @property
+    def turn(self) -> str | None:
+        """The turn that waits for its time to come with this; None if it's for any."""
+        found = self.body.get("turn") if isinstance(self.body, dict) else None
+        return found if isinstance(found, str) else None
+
+    @property
+    def message(self) -> Message:
+        """What was said."""
+        inner = isinstance(self.body, dict) and self.body.get("message")
+        return Message.from_json(inner or self.body)
 
 
 LOOK: Final = 0.25

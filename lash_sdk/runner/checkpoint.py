@@ -12,6 +12,7 @@ from ..errors import PluginFault
 from ..events import CheckpointAborted, CheckpointPassed, Event, MessagesAdded
 from ..messages import Message
 from ..outcomes import Issue
+from ..ports import InboxItem
 from ..turn import Turn
 
 ROLES: Final = frozenset(("lifecycle", "trace"))
@@ -40,21 +41,16 @@ async def checkpoint(live: Live, turn: Turn, effect: PassCheckpoint) -> Event:
             return CheckpointAborted(key=effect.key, issue=issue)
         added = applied.messages
     del live.injections[: len(waiting)]
-    keys, sent = await from_inbox(live, turn.inbox)
-    messages = (*waiting, *added, *sent)
+    sent = await from_inbox(live, turn.inbox)
+    messages = (*waiting, *added, *[item.message for item in sent])
     if messages and live.watch is not None:
         live.watch(MessagesAdded(turn=turn.id, messages=messages))
-    return CheckpointPassed(key=effect.key, messages=messages, inbox=keys)
+    return CheckpointPassed(
+        key=effect.key, messages=messages, inbox=tuple([item.key for item in sent])
+    )
 
 
-async def from_inbox(
-    live: Live, taken: tuple[str, ...] = ()
-) -> tuple[tuple[str, ...], tuple[Message, ...]]:
-    """Return keys and messages of what waits in the inbox and isn't *taken* yet."""
-    if not live.inbox:
-        return (), ()
-    if not (waiting := await live.store.pending(live.id)):
-        return (), ()
-    items = [item for item in waiting if item.key not in taken]
-    keys = tuple([item.key for item in items])
-    return keys, tuple([Message.from_json(item.body) for item in items])
+async def from_inbox(live: Live, taken: tuple[str, ...]) -> list[InboxItem]:
+    """Return what waits in the inbox for any turn and isn't *taken* yet."""
+    waiting = await live.store.pending(live.id) if live.inbox else ()
+    return [item for item in waiting if item.turn is None and item.key not in taken]

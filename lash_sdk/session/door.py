@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 from ..dispatch.live import Live
 from ..errors import SessionBusy, SessionClosed
+from ..messages import Message
 from ..ports import Claim
+from .line import Place, first, join
+
+PAUSE: Final = 0.005
+LONGEST: Final = 0.1
+"""Seconds between two looks at a session that another process holds."""
+
+LINE: Final = frozenset(("inbox", "journal"))
+"""What a store has to have for a line that other processes know of."""
 
 
 class Door:
@@ -17,13 +27,15 @@ class Door:
 
     Attributes:
         closed: Whether nobody gets in any more.
+        waiting: The turns that wait in line here.
     """
 
-    __slots__ = ("_live", "_lock", "_refresh", "closed")
+    __slots__ = ("_live", "_lock", "_refresh", "closed", "waiting")
 
     def __init__(self, live: Live, refresh: Callable[[], Awaitable[None]]) -> None:
         """Take the session, and what reads it anew."""
         self.closed = False
+        self.waiting: set[str] = set()
         self._live = live
         self._refresh = refresh
         self._lock = asyncio.Lock()
@@ -37,32 +49,66 @@ class Door:
         finally:
             await self.leave(claim)
 
-    async def enter(self, *, wait: bool = False) -> Claim | None:
+    async def enter(self, *, politely: bool = False) -> Claim | None:
         """
-        Return the session's claim once nothing else runs in it.
+        Return the session's claim if nothing else runs in it.
 
         The session is then as the store has it, whoever committed last.
 
         Raises:
-            SessionBusy: Something runs, and it isn't waited for.
-            SessionClosed: It was closed, maybe meanwhile.
+            SessionBusy: Something runs, or *politely*, somebody waits in line.
+            SessionClosed: It was closed.
         """
         live = self._live
         self._check_open()
-        if not wait and self._lock.locked():
+        if self._lock.locked():
             raise SessionBusy(live.id)
         await self._lock.acquire()
         claim = None
         try:
-            self._check_open()
             if "journal" in live.store.capabilities:
-                claim = await self._claim(wait=wait)
+                claim = await live.store.claim(live.id)
+                if politely and claim.waiting and await first(live, self.waiting):
+                    raise SessionBusy(live.id)
                 if claim.revision != live.revision:
                     await self._refresh()
         except BaseException:
             await self.leave(claim)
             raise
         return claim
+
+    async def line_up(self, turn: str, message: Message) -> tuple[Place | None, Claim | None]:
+        """
+        Return *turn*'s place in the line once it's its turn, and the session's claim.
+
+        Raises:
+            SessionClosed: It was closed meanwhile.
+        """
+        live, place = self._live, None
+        if live.store.capabilities >= LINE:
+            place = await join(live, turn, message)
+            self.waiting.add(turn)
+        try:
+            while True:
+                await self._lock.acquire()
+                try:
+                    if place is None or await self._comes(turn):
+                        claims = "journal" in live.store.capabilities
+                        return place, await self._claim() if claims else None
+                except BaseException:
+                    self._lock.release()
+                    raise
+                self._lock.release()
+                await asyncio.sleep(0)
+        except BaseException:
+            await self.step_out(place)
+            raise
+
+    async def step_out(self, place: Place | None) -> None:
+        """Give up a place in the line, used or not."""
+        if place is not None:
+            self.waiting.discard(place.turn)
+            await place.leave()
 
     async def leave(self, claim: Claim | None) -> None:
         """Let the next one in."""
@@ -72,18 +118,36 @@ class Door:
         finally:
             self._lock.release()
 
-    async def _claim(self, *, wait: bool) -> Claim:
-        """Return the claim; with *wait*, once another process gives it back."""
-        pause = 0.005
+    async def _comes(self, turn: str) -> bool:
+        """Return once no other process comes before; whether no one here does either."""
+        pause = PAUSE
         while True:
-            try:
-                return await self._live.store.claim(self._live.id)
-            except SessionBusy:
-                if not wait:
-                    raise
-            await asyncio.sleep(pause)
             self._check_open()
-            pause = min(pause * 2, 0.1)
+            next = await first(self._live, self.waiting)
+            if next is None or next in self.waiting:
+                return next in (None, turn)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST)
+
+    async def _claim(self) -> Claim:
+        """Return the claim once whoever has it gives it back."""
+        live, pause = self._live, PAUSE
+        while True:
+            self._check_open()
+            with suppress(SessionBusy):
+                return await self._fresh(await live.store.claim(live.id))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST)
+
+    async def _fresh(self, claim: Claim) -> Claim:
+        """Return *claim* once the session is as the store has it."""
+        try:
+            if claim.revision != self._live.revision:
+                await self._refresh()
+        except BaseException:
+            await self._live.store.release(claim)
+            raise
+        return claim
 
     def _check_open(self) -> None:
         if self.closed:

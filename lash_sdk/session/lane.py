@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 from ..dispatch.live import OPEN, Live
@@ -15,7 +16,6 @@ from ..events import InputAccepted, SessionEvent
 from ..hooks.plugin import Plugin
 from ..journal import Began, Closing, Journal
 from ..ports import Claim, JournalRow, Model
-from ..runner.checkpoint import from_inbox
 from ..runner.drive import Drive
 from ..runner.options import Options
 from ..turn import Turn
@@ -23,6 +23,7 @@ from ..usage import Ledger, UsageReport, UsageRow
 from .asks import Ask, Rules, mint
 from .door import Door
 from .feed import Feed
+from .line import take_in
 from .opening import reload
 from .output import Output
 from .record import TurnRecord, raise_failure, recorded
@@ -86,7 +87,15 @@ class Lane:
             ModelError: The model failed; the turn is committed as stopped.
             LashError: Nothing was committed; the session is as it was.
         """
-        claim = await self.door.enter(wait=self.rules.on_busy == "queue")
+        queues = self.rules.on_busy == "queue"
+        place = None
+        try:
+            claim = await self.door.enter(politely=queues)
+        except SessionBusy:
+            if not queues:
+                raise
+            ask = replace(ask, turn=ask.turn or mint())
+            place, claim = await self.door.line_up(str(ask.turn), ask.message)
         try:
             if claim is not None and claim.unfinished:
                 await self._clear_up(claim)
@@ -94,6 +103,7 @@ class Lane:
             record = await (turn if ask.watch is None else self._watched(ask.watch, turn))
         finally:
             await self.door.leave(claim)
+            await self.door.step_out(place)
         raise_failure(record)
         return record
 
@@ -208,7 +218,7 @@ class Lane:
         live = self.live
         options = self._options(ask.model, ask.instructions, ask.output)
         waits = live.inbox if claim is None else claim.waiting
-        keys, messages = await from_inbox(live) if waits else ((), ())
+        keys, messages = await take_in(live, ask.turn, self.door.waiting) if waits else ((), ())
         accepted = InputAccepted(messages=(*messages, ask.message), inbox=keys)
         turn = Turn(
             id=ask.turn or mint(),

@@ -1,0 +1,300 @@
+"""
+A busy session's line: first come first served, in one process and among several.
+
+Two apps on one store stand for two processes; one test has two real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from lash_sdk import Lash, Plugin, hooks
+from lash_sdk.contexts import TurnContext
+from lash_sdk.errors import SessionClosed, TurnInterrupted
+from lash_sdk.json import Json
+from lash_sdk.memory import MemoryStore
+from lash_sdk.messages import Image, user
+from lash_sdk.ports import InboxItem, ModelRequest, Store
+from lash_sdk.session import Session
+from lash_sdk.session.line import Place, join
+from lash_sdk.testing import Reply, ScriptedModel, reply
+
+T = TypeVar("T")
+
+
+class Gate:
+    """
+    A model call that begins when it's reached, and ends when it's let go.
+    """
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.free = asyncio.Event()
+
+    async def __call__(self, request: ModelRequest) -> Reply:
+        self.reached.set()
+        await self.free.wait()
+        return reply("first")
+
+
+def echo(request: ModelRequest) -> Reply:
+    return reply(f"to {request.history[-1].text}")
+
+
+@asynccontextmanager
+async def opened(
+    store: MemoryStore, *script: Any, on_busy: Any = "queue", **options: Any
+) -> AsyncGenerator[Session]:
+    script = script or (echo,) * 9
+    async with (
+        Lash(
+            model=ScriptedModel(script), store=store, on_busy=on_busy, autoload=False, **options
+        ) as lash,
+        lash.session("s") as session,
+    ):
+        yield session
+
+
+async def soon(awaited: Awaitable[T]) -> T:
+    async with asyncio.timeout(5):
+        return await awaited
+
+
+async def waits(store: Store, count: int) -> None:
+    """
+    Return once *count* turns wait in line.
+    """
+    async with asyncio.timeout(5):
+        while len(await store.pending("s")) < count:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.001)
+
+
+def line_up(session: Session, text: str) -> asyncio.Task[Any]:
+    return asyncio.create_task(session.run(text))
+
+
+def place(session: Session, turn: str) -> Awaitable[Place]:
+    """
+    Join the line as a process does whose turn comes late.
+    """
+    live = session._lane.live  # pyright: ignore[reportPrivateUsage] - there's no slow public way
+    return join(live, turn, user(f"late {turn}"))
+
+
+async def test_turns_run_in_the_order_they_came_whoever_asked() -> None:
+    """
+    Neither process has an advantage; each caller gets its own turn.
+    """
+    store, gate = MemoryStore(), Gate()
+    async with opened(store, gate, *(echo,) * 4) as ours, opened(store) as theirs:
+        tasks = [line_up(ours, "0")]
+        await gate.reached.wait()
+        for at, session in enumerate((theirs, ours, ours, theirs, ours), 1):
+            tasks.append(line_up(session, str(at)))
+            await waits(store, at)
+        gate.free.set()
+        turns = await soon(asyncio.gather(*tasks))
+
+        assert [1, 2, 3, 4, 5, 6] == [turn.index for turn in turns]
+        assert ["first", "to 1", "to 2", "to 3", "to 4", "to 5"] == [turn.text for turn in turns]
+    async with opened(store) as session:
+        said = [message.text for message in session.messages if message.role == "user"]
+        assert ["0", "1", "2", "3", "4", "5"] == said
+    assert () == tuple(await store.pending("s"))
+
+
+async def test_what_waits_in_line_is_not_taken_by_the_running_turn() -> None:
+    """
+    Unlike what was enqueued for any turn.
+    """
+    store, gate = MemoryStore(), Gate()
+    async with opened(store, gate, echo) as ours, opened(store) as theirs:
+        running = line_up(ours, "go")
+        await gate.reached.wait()
+        waiting = line_up(theirs, "mine")
+        await waits(store, 1)
+        await theirs.enqueue("anybody's", key="k")
+        gate.free.set()
+        first, second = await soon(asyncio.gather(running, waiting))
+
+    assert ["to anybody's", "to mine"] == [first.text, second.text]
+    assert ["mine", "to mine"] == [message.text for message in second.messages]
+
+
+async def test_a_newcomer_does_not_overtake() -> None:
+    """
+    The session is free for a moment, but somebody was there before.
+    """
+    store = MemoryStore()
+    async with opened(store) as ours, opened(store) as theirs:
+        await ours.run("0")
+        early = await place(ours, "a1")
+        late = line_up(theirs, "mine")
+        await waits(store, 2)
+        await asyncio.sleep(0.05)
+        assert not late.done()
+        await early.leave()
+        turn = await soon(late)
+
+        assert ("to mine", 2) == (turn.text, turn.index)
+
+
+async def test_input_of_a_caller_who_is_gone_comes_with_the_next_turn() -> None:
+    """
+    It was durable before its process ended, so it isn't lost.
+    """
+    store = MemoryStore()
+    body: Json = {"turn": "gone", "message": user("of the dead").to_json()}
+    await store.enqueue("s", InboxItem(key="gone", body=body))
+    async with opened(store) as session:
+        turn = await soon(session.run("go"))
+
+        assert ["of the dead", "go", "to go"] == [message.text for message in turn.messages]
+    assert () == tuple(await store.pending("s"))
+
+
+@pytest.mark.parametrize("how", ["cancelled", "closed"])
+async def test_who_stops_waiting_leaves_nothing_behind(how: str) -> None:
+    """
+    The input was never said.
+    """
+    store, gate = MemoryStore(), Gate()
+    async with opened(store, gate) as ours:
+        async with opened(store) as theirs:
+            running = line_up(ours, "go")
+            await gate.reached.wait()
+            waiting = line_up(theirs, "mine")
+            await waits(store, 1)
+            if how == "cancelled":
+                waiting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+        if how == "closed":
+            with pytest.raises(SessionClosed):
+                await soon(waiting)
+        assert () == tuple(await store.pending("s"))
+        gate.free.set()
+        assert ["go", "first"] == [message.text for message in (await soon(running)).messages]
+
+
+async def test_a_turn_that_is_refused_leaves_its_place() -> None:
+    """
+    Its caller has heard so; nobody else is to say it again.
+    """
+
+    class Refuses(Plugin):
+        @hooks.before_turn
+        def ready(self, ctx: TurnContext) -> list[hooks.Directive]:
+            no = ctx.messages[-1].text == "no"
+            return [hooks.AbortTurn(code="no", message="not now")] if no else []
+
+    store, gate = MemoryStore(), Gate()
+    async with opened(store, gate, echo, plugins=[Refuses]) as session:
+        running = line_up(session, "go")
+        await gate.reached.wait()
+        refused, kept = line_up(session, "no"), line_up(session, "yes")
+        await waits(store, 2)
+        gate.free.set()
+        await soon(running)
+
+        assert not (await soon(refused)).committed
+        assert ["yes", "to yes"] == [message.text for message in (await soon(kept)).messages]
+
+
+async def test_an_interrupted_turn_is_told_to_whoever_waited() -> None:
+    """
+    The policy for it is another one than for waiting.
+    """
+
+    class Died(BaseException):
+        pass
+
+    gone = asyncio.Event()
+
+    async def dies(request: ModelRequest) -> Reply:
+        await gone.wait()
+        raise Died
+
+    store = MemoryStore()
+    async with opened(store, dies) as ours, opened(store) as theirs:
+        running = line_up(ours, "go")
+        await asyncio.sleep(0.01)
+        waiting = line_up(theirs, "mine")
+        await waits(store, 1)
+        gone.set()
+        with pytest.raises(Died):
+            await running
+        with pytest.raises(TurnInterrupted):
+            await soon(waiting)
+        assert () == tuple(await store.pending("s"))
+
+
+async def test_attachments_stay_with_who_waits() -> None:
+    """
+    An inbox keeps words: the turn itself has the picture.
+    """
+    store, gate = MemoryStore(), Gate()
+    picture = Image.of(b"pixel", "image/png")
+    async with opened(store, gate, echo) as session:
+        running = line_up(session, "go")
+        await gate.reached.wait()
+        waiting = asyncio.create_task(session.run([picture]))
+        await waits(store, 1)
+        (item,) = await store.pending("s")
+        assert "(sent without its attachments)" == item.message.text
+        gate.free.set()
+        await soon(running)
+        turn = await soon(waiting)
+
+        assert (picture,) == turn.messages[0].parts
+        assert b"pixel" == await session.blob(picture.blob)
+
+
+WAITER = """
+import asyncio, sys
+from lash_sdk import Lash
+from lash_sdk.testing import ScriptedModel
+
+async def main():
+    async with Lash(model=ScriptedModel(["never"]), store=sys.argv[1], on_busy="queue") as lash:
+        session = await lash.session("s")
+        print("ready", flush=True)
+        await session.run("from the other process")
+
+asyncio.run(main())
+"""
+
+
+async def test_a_waiting_process_that_is_killed_holds_nobody_up(tmp_path: Path) -> None:
+    """
+    The system knows that it's gone; its words come with the next turn.
+    """
+    url, gate = f"sqlite:///{tmp_path / 'app.db'}", Gate()
+    model = ScriptedModel([gate, echo, echo])
+    async with Lash(model=model, store=url, on_busy="queue") as lash, lash.session("s") as session:
+        running = line_up(session, "go")
+        await gate.reached.wait()
+        other = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WAITER, url, stdout=asyncio.subprocess.PIPE
+        )
+        assert other.stdout is not None
+        assert b"ready\n" == await other.stdout.readline()
+        await waits(lash.store, 1)
+        waiting = line_up(session, "and then")
+        other.kill()
+        await other.wait()
+        gate.free.set()
+        await soon(running)
+        turn = await soon(waiting)
+
+        assert ["from the other process", "and then", "to and then"] == [
+            message.text for message in turn.messages
+        ]
+        assert () == tuple(await lash.store.pending("s"))
