@@ -24,7 +24,7 @@ from .plugins.supply import Supplies
 from .policy import Durability, Limits, OnBusy, OnInterrupted, Policy, Retry
 from .ports import Model, SessionSummary, Store
 from .prompt import PromptPart
-from .session import Desk, Lane, Rules, Session, act, interrupted, open_live
+from .session import Desk, Lane, Rules, Session, act, left_over, open_live
 from .tools import Function, Tool, as_tool
 
 ID_LIMIT = 255
@@ -273,7 +273,7 @@ class Lash:
         if own is not None and live.policy.model != own.name:
             own = None  # the session was configured to use another
         lane = Lane(live, replace(self._rules, kept=opening.kept), own)
-        lane.interrupted = await interrupted(live)
+        lane.interrupted, lane.unsettled = await left_over(live)
         return lane
 
     def _live(

@@ -5,15 +5,16 @@ Inbox, forks and checkouts: what a session takes in and where it goes on from.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ConfigDict
 
 from lash_sdk import Lash, Plugin, hooks
-from lash_sdk.commits import Commit, Receipt
+from lash_sdk.commits import Commit, Head, Receipt
 from lash_sdk.contexts import FaultContext, SessionContext, TurnContext
 from lash_sdk.errors import (
     InvalidHistory,
@@ -22,12 +23,13 @@ from lash_sdk.errors import (
     PluginFault,
     SessionBusy,
     SessionExists,
+    StoreCorrupt,
     StoreFull,
 )
-from lash_sdk.graph import History, Note
+from lash_sdk.graph import History, Note, chain
 from lash_sdk.memory import MemoryStore
 from lash_sdk.messages import Image, Message, ToolCall, assistant, user
-from lash_sdk.ports import ModelRequest
+from lash_sdk.ports import ModelRequest, Page
 from lash_sdk.session import Session
 from lash_sdk.testing import Reply, ScriptedModel, call, reply
 from lash_sdk.tools import tool
@@ -354,6 +356,60 @@ async def test_a_branch_does_not_begin_between_a_call_and_its_result() -> None:
         asked = session.graph.path()[1].id
         with pytest.raises(InvalidHistory):
             await session.append([user("x")], after=asked)
+
+
+# --- damage --------------------------------------------------------------------
+
+WHOLE = chain("t", None, [user("a"), assistant("b"), user("c")])
+DAMAGE = {
+    "an id twice": (WHOLE[:1] + WHOLE[:1], "t:0"),
+    "no parent": (WHOLE[1:], "t:2"),
+    "a cycle": ((replace(WHOLE[0], parent="t:1"), WHOLE[1]), "t:1"),
+    "itself": ((replace(WHOLE[0], parent="t:0"),), "t:0"),
+    "no leaf": (WHOLE, "t:3"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_a_stored_graph_that_does_not_hold_together_is_not_opened(damage: str) -> None:
+    """
+    It's said, never healed: whatever is guessed would be committed next.
+    """
+    nodes, leaf = DAMAGE[damage]
+
+    class Damaged(MemoryStore):
+        async def head(self, session: str) -> Head | None:
+            head = await super().head(session)
+            return head and replace(head, leaf=leaf)
+
+        async def load(self, session: str, since: int = 0) -> AsyncIterator[Page]:
+            async for page in super().load(session, since):
+                yield replace(page, nodes=nodes)
+
+    store = Damaged()
+    plain = Commit(session="s", expected=0, operation="o", nodes=WHOLE, leaf="t:2")
+    await store.commit(plain)
+    async with app(store=store) as lash:
+        with pytest.raises(StoreCorrupt, match=r"session 's': "):
+            await lash.session("s")
+
+
+async def test_a_turn_over_the_stores_limit_is_refused_before_anything_is_written() -> None:
+    """
+    With an error that says how much; the session goes on without it.
+    """
+
+    class Small(MemoryStore):
+        limit = 2000
+
+    store = Small()
+    async with app("x" * 2000, "short", store=store) as lash:
+        session = await lash.session("s")
+        with pytest.raises(InvalidInput, match="expected at most 2000 bytes, found"):
+            await session.run("go")
+        assert (None, ()) == (await store.head("s"), tuple(await store.journal("s")))
+        assert not session.interrupted
+        assert ("short", 1) == ((turn := await session.run("again")).text, turn.revision)
 
 
 # --- rewriting -----------------------------------------------------------------

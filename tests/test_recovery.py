@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pytest
 
 from lash_sdk import Lash, Plugin, hooks
-from lash_sdk.commits import Commit
+from lash_sdk.commits import Commit, Receipt
 from lash_sdk.contexts import ToolContext, TurnContext
 from lash_sdk.errors import (
     InvalidInput,
@@ -24,6 +24,7 @@ from lash_sdk.errors import (
     RevisionConflict,
     SessionBusy,
     StoreCorrupt,
+    StoreError,
     StoreFull,
     TurnInterrupted,
 )
@@ -214,6 +215,44 @@ async def test_what_an_interrupted_turn_cost_is_counted_once(store: MemoryStore)
     async with opened(store) as session:
         assert 12 == session.usage().total
         assert 2 == len(session.usage().rows)
+
+
+@pytest.mark.parametrize("ends", ["resume", "discard"])
+async def test_a_bill_never_goes_down_through_the_end_of_a_process(
+    ends: str, store: MemoryStore
+) -> None:
+    """
+    What the interrupted turn's models cost is on record, and shown from the start.
+    """
+    bench = Bench("rerun")
+    await bench.crash(store)
+    async with opened(store, reply("done", usage=Usage(output=5)), tools=bench.tools) as session:
+        assert 7 == session.usage().total
+        await (session.resume() if ends == "resume" else session.discard())
+        assert (12 if ends == "resume" else 7) == session.usage().total
+    async with opened(store) as session:
+        assert (12 if ends == "resume" else 7) == session.usage().total
+        assert (2 if ends == "resume" else 1) == len(session.usage().rows)
+
+
+async def test_a_turn_at_work_elsewhere_is_counted_there(store: MemoryStore) -> None:
+    """
+    It isn't owed here: its commit brings it.
+    """
+    seen: list[int] = []
+
+    @tool
+    async def look() -> str:
+        """Look at this very session through another app."""
+        async with opened(store) as other:
+            seen.append(other.usage().total)
+        return "seen"
+
+    calls = reply(calls=[call("look")], usage=Usage(input=7))
+    async with opened(store, calls, "done", tools=[look]) as session:
+        await session.run("go")
+
+    assert [0] == seen
 
 
 async def test_hooks_behind_a_row_are_not_asked_again(store: MemoryStore) -> None:
@@ -532,6 +571,34 @@ async def test_a_turn_without_an_answer_is_discarded_too(store: MemoryStore) -> 
         assert ["go"] == [message.text for message in session.messages]
 
 
+async def test_a_commit_that_landed_though_its_reply_was_lost_is_found(store: MemoryStore) -> None:
+    """
+    Nothing is done again, nothing is counted twice, and the session goes on from it.
+    """
+    lost = [True]
+    whole = store.commit
+
+    async def commit(commit: Commit) -> Receipt:
+        receipt = await whole(commit)
+        if lost.pop():
+            raise StoreError("the connection broke")
+        return receipt
+
+    store.commit = commit  # type: ignore[method-assign]
+    script = (reply("done", usage=Usage(output=5)), "on")
+    async with opened(store, *script) as session:
+        with pytest.raises(StoreError):
+            await session.run("go")
+        lost.append(False)
+        assert await session.resume() is None
+        assert (1, 5, False) == (session.revision, session.usage().total, session.interrupted)
+        lost.append(False)
+        turn = await session.run("more")
+
+        assert ("on", 2) == (turn.text, turn.index)
+        assert ["go", "done", "more", "on"] == [message.text for message in session.messages]
+
+
 # --- losing --------------------------------------------------------------------
 
 
@@ -594,6 +661,28 @@ async def test_of_two_commits_one_wins_and_the_other_can_become_a_session(
         assert "other" not in [message.text for message in other.messages]
         with pytest.raises(InvalidInput, match="no turn"):
             await session.journal(lost)
+
+
+async def test_a_lost_turn_is_owed_in_every_process(store: MemoryStore) -> None:
+    """
+    Until somebody forgets it; then the next commit has it.
+    """
+
+    async def late(request: ModelRequest) -> Reply:
+        await overtake(store)
+        return reply("lost", usage=Usage(output=5))
+
+    async with opened(store, late) as session:
+        with pytest.raises(RevisionConflict) as caught:
+            await session.run("go")
+    async with opened(store, reply("on", usage=Usage(output=1))) as session:
+        assert 5 == session.usage().total
+        assert caught.value.turn is not None
+        await session.discard(caught.value.turn)
+        assert 5 == session.usage().total
+        await session.run("more")
+    async with opened(store) as session:
+        assert 6 == session.usage().total
 
 
 async def test_a_lost_turn_can_be_forgotten(store: MemoryStore) -> None:

@@ -16,7 +16,7 @@ from .lane import Lane
 from .observe import Committed, Seen
 from .opening import open_live
 from .record import TurnRecord
-from .recovery import interrupted
+from .recovery import left_over
 from .snapshot import Snapshot
 from .stream import Stream
 
@@ -32,6 +32,6 @@ __all__ = [
     "Stream",
     "TurnRecord",
     "act",
-    "interrupted",
+    "left_over",
     "open_live",
 ]

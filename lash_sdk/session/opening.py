@@ -9,7 +9,7 @@ from typing import Any
 from ..commits import Head, Stored
 from ..dispatch.live import Live
 from ..dispatch.toolbox import COMPONENT as TOOLS
-from ..errors import PluginConflict, SessionDeleted, Unavailable
+from ..errors import InvalidHistory, PluginConflict, SessionDeleted, StoreCorrupt, Unavailable
 from ..graph import Graph, History, Node
 from ..hooks.plugin import Plugin
 from ..json import Json, decode
@@ -88,8 +88,7 @@ async def load(live: Live, head: Head | None) -> None:
     Put what the store has of *live* in its place.
 
     Raises:
-        StoreCorrupt: A stored part isn't what its hash says.
-        InvalidHistory: The nodes don't form a graph.
+        StoreCorrupt: A stored part isn't what its hash says, or nodes form no graph.
     """
     graph, ledger = Graph(), Ledger()
     if head is not None:
@@ -97,7 +96,10 @@ async def load(live: Live, head: Head | None) -> None:
         async for page in live.store.load(live.id):
             nodes += page.nodes
             ledger.add(page.usage)
-        graph = graph.load(nodes, head.leaf)
+        try:
+            graph = graph.load(nodes, head.leaf)
+        except InvalidHistory as error:
+            raise StoreCorrupt(f"session {live.id!r}: {error}") from error
         live.inherited = await _inherited(live, head)
     live.graph = graph
     live.history = History([node.value for node in graph.path() if isinstance(node.value, Message)])

@@ -63,19 +63,26 @@ async def unfinished(live: Live) -> Unfinished | None:
     return None
 
 
-async def interrupted(live: Live) -> str | None:
-    """Return the id of the turn that can be finished, if nobody is at it."""
+async def left_over(live: Live) -> tuple[str | None, dict[str, tuple[UsageRow, ...]]]:
+    """
+    Return the turn that can be finished, if nobody is at it, and what each turn cost.
+
+    Raises:
+        StoreCorrupt: A turn has no row that says how it began.
+    """
     if "journal" not in live.store.capabilities:
-        return None
-    found = await unfinished(live)
-    if found is None:
-        return None
+        return None, {}
+    turns = _turns(await live.store.journal(live.id))
+    if not turns:
+        return None, {}
+    mine = next((each.turn for each in turns if each.began.revision == live.revision), None)
+    owed = {each.turn: each.owed(live.id) for each in turns}
     try:
-        claim = await live.store.claim(live.id)
+        await live.store.release(await live.store.claim(live.id))
     except SessionBusy:
-        return None
-    await live.store.release(claim)
-    return found.turn
+        owed.pop(mine or "", None)  # its own process counts it
+        return None, owed
+    return mine, owed
 
 
 async def rows_of(store: Store, session: str, turn: str) -> Unfinished:
