@@ -571,28 +571,52 @@ async def test_a_turn_without_an_answer_is_discarded_too(store: MemoryStore) -> 
         assert ["go"] == [message.text for message in session.messages]
 
 
-async def test_a_commit_that_landed_though_its_reply_was_lost_is_found(store: MemoryStore) -> None:
+class Unsure(MemoryStore):
     """
-    Nothing is done again, nothing is counted twice, and the session goes on from it.
+    Loses the reply to a commit, and maybe the one to the question whether it landed.
     """
-    lost = [True]
-    whole = store.commit
 
-    async def commit(commit: Commit) -> Receipt:
-        receipt = await whole(commit)
-        if lost.pop():
+    def __init__(self, *, asks: bool) -> None:
+        super().__init__()
+        self.asks = asks
+        self.loses = True
+
+    async def commit(self, commit: Commit) -> Receipt:
+        receipt = await super().commit(commit)
+        if self.loses:
             raise StoreError("the connection broke")
         return receipt
 
-    store.commit = commit  # type: ignore[method-assign]
-    script = (reply("done", usage=Usage(output=5)), "on")
-    async with opened(store, *script) as session:
-        with pytest.raises(StoreError):
+    async def receipt(self, session: str, operation: str) -> Receipt | None:
+        if self.loses and not self.asks:
+            raise StoreError("there's no connection")
+        return await super().receipt(session, operation)
+
+
+async def test_a_commit_that_landed_though_its_reply_was_lost_is_one() -> None:
+    """
+    The store is asked, so the turn is what it is: committed.
+    """
+    store = Unsure(asks=True)
+    async with opened(store, reply("done", usage=Usage(output=5))) as session:
+        turn = await session.run("go")
+
+        assert ("done", 1, True) == (turn.text, turn.revision, turn.committed)
+        assert (5, False) == (session.usage().total, session.interrupted)
+
+
+async def test_a_commit_whose_fate_is_unknown_is_found_later() -> None:
+    """
+    Nothing is done again or counted twice, and the session goes on from it.
+    """
+    store = Unsure(asks=False)
+    async with opened(store, reply("done", usage=Usage(output=5)), "on") as session:
+        with pytest.raises(StoreError, match="there's no connection"):
             await session.run("go")
-        lost.append(False)
-        assert await session.resume() is None
+        store.loses = False
+        resumed = await session.resume()
+        assert resumed is None
         assert (1, 5, False) == (session.revision, session.usage().total, session.interrupted)
-        lost.append(False)
         turn = await session.run("more")
 
         assert ("on", 2) == (turn.text, turn.index)

@@ -13,7 +13,7 @@ from ..contexts import CommitContext
 from ..dispatch.directives import apply
 from ..dispatch.live import Live
 from ..effects import WriteCommit
-from ..errors import InvalidInput, PluginFault
+from ..errors import InvalidInput, PluginFault, StoreError
 from ..events import CommitAccepted
 from ..graph import chain
 from ..json import Json, Value, check
@@ -137,11 +137,12 @@ class Settling:
             return receipt
         except asyncio.CancelledError:
             return await _known(live.store, commit)
-        except PluginFault as fault:  # a wrap failed: maybe after the commit
+        except (PluginFault, StoreError) as error:  # maybe after the commit landed
             known = await live.store.receipt(live.id, commit.operation)
             if known is None:
                 raise
-            live.faults.pending.append((fault, False))
+            if isinstance(error, PluginFault):
+                live.faults.pending.append((error, False))
             return known
 
     async def _innermost(self, ctx: CommitContext) -> Receipt:

@@ -301,7 +301,8 @@ class Lane:
             await self._drop(turn, claim)
         else:
             with suppress(LashError):
-                await seam.flush()
+                if await live.store.receipt(live.id, turn.id) is None:  # or nobody can say
+                    await seam.flush()
             self.roll_back()
             self.interrupted = turn.id
             self.unsettled[turn.id] = turn.rows
