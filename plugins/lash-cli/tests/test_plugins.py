@@ -114,7 +114,12 @@ def test_help_imports_no_plugin_and_no_pydantic(machine: Machine) -> None:
         assert f"'{name}'" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "chat", "usage", "sessions show", "models pull"])
+@pytest.mark.parametrize(
+    "command",
+    ["run", "chat", "resume", "usage", "models pull"]
+    + [f"sessions {each}" for each in ("list", "show", "tree", "fork", "export", "import")]
+    + ["sessions verify", "sessions delete"],
+)
 def test_each_command_has_help_with_examples(machine: Machine, command: str) -> None:
     """One can be copied and changed."""
     said = machine.lash(*command.split(), "--help").out

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 
 import pytest
 
@@ -72,8 +76,41 @@ def test_tree_marks_where_the_session_stands(used: Machine) -> None:
     assert [None, rows[0]["turn"]] == [row["parent"] for row in rows]
 
 
+def test_a_fork_goes_on_from_the_same_history(used: Machine) -> None:
+    """Up to the head, or up to a node; the origin stays as it is."""
+    turns = used.lash("sessions", "tree", "sums", "--json").body
+    whole = used.lash("sessions", "fork", "sums", "--as", "copy")
+    early = used.lash("sessions", "fork", "sums", "--at", turns[0]["leaf"], "--json").body
+
+    assert (0, "copy\n") == (whole.code, whole.out)
+    assert 2 == len(used.lash("sessions", "show", "copy", "--json").body)
+    assert 1 == len(used.lash("sessions", "show", early["session"], "--json").body)
+    assert ("sums", 1, turns[0]["leaf"]) == (early["forked_from"], early["revision"], early["leaf"])
+    assert 2 == used.lash("sessions", "list", "--json", "--prefix", "sums").body[-1]["turns"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("nobody",), "no session 'nobody'"),
+        (("sums", "--as", "other"), "session 'other' exists already"),
+        (("sums", "--at", "nowhere:1"), "no node 'nowhere:1'"),
+    ],
+)
+def test_a_fork_that_cannot_be(used: Machine, words: tuple[str, ...], says: str) -> None:
+    """Each with its way out."""
+    ran = used.lash("sessions", "fork", *words)
+
+    assert 2 == ran.code
+    assert f"error: {says}" in ran.err
+    assert "\ntry: " in ran.err
+
+
+# --- export and import ---------------------------------------------------------
+
+
 def test_export_is_a_header_and_a_line_for_each_part(used: Machine) -> None:
-    """All that an import needs: nodes in order, usage, components."""
+    """All that an import needs: nodes in order, usage, state, and the hash of it."""
     lines = used.lash("sessions", "export", "sums").lines
     written = used.lash("sessions", "export", "sums", "-o", "sums.jsonl")
 
@@ -83,10 +120,202 @@ def test_export_is_a_header_and_a_line_for_each_part(used: Machine) -> None:
     assert nodes[-1]["id"] == lines[0]["leaf"]
     assert [None, *[node["id"] for node in nodes[:-1]]] == [node["parent"] for node in nodes]
     assert 2 == len([line for line in lines if line.get("part") == "usage"])
+    assert [1, 2] == [line["revision"] for line in lines if line.get("part") == "commit"]
+    assert ("end", len(lines) - 1) == (lines[-1]["part"], lines[-1]["lines"])
     assert (written.code, written.out) == (0, "")
     assert lines == [
         json.loads(line) for line in (used.work / "sums.jsonl").read_text().splitlines()
     ]
+
+
+def test_another_store_reads_an_export_back(used: Machine) -> None:
+    """Everything is as it was, and the session goes on there; a third store too."""
+    exported = used.lash("sessions", "export", "sums").out
+    store = ("--store", "sqlite:///other.db")
+    ran = used.lash("sessions", "import", "-", *store, "--json", stdin=exported)
+
+    assert (0, {"session": "sums", "revision": 2, "nodes": 8}) == (ran.code, ran.body)
+    assert exported == used.lash("sessions", "export", "sums", *store).out
+    for command in (("sessions", "show", "sums"), ("usage", "-s", "sums")):
+        assert used.lash(*command).out == used.lash(*command, *store).out
+    model = used.script("391 still")
+    assert "391 still\n" == used.lash("run", "And now?", "-m", model, "-s", "sums", *store).out
+    again = used.lash("sessions", "export", "sums", *store).out
+    third = ("--store", "sqlite:///third.db")
+    assert 0 == used.lash("sessions", "import", "-", *third, stdin=again).code
+    assert again == used.lash("sessions", "export", "sums", *third).out
+
+
+def test_all_that_a_session_can_have_comes_along(used: Machine) -> None:
+    """Branches, settings, plugin and tool state, pictures, input that waits, a fork's past."""
+    used.write("fill.py", *FILL.splitlines())
+    made = subprocess.run(
+        [sys.executable, "fill.py"],
+        cwd=used.work,
+        env=used.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "" == made.stderr
+    here, there = ("--store", "sqlite:///rich.db"), ("--store", "sqlite:///copy.db")
+    for id in ("rich", "fork"):
+        exported = used.lash("sessions", "export", id, *here).out
+        ran = used.lash("sessions", "import", "-", *there, stdin=exported)
+        if id == "fork":  # its nodes came with the session that it was forked from
+            assert 2 == ran.code and "is there already" in ran.err
+            there = ("--store", "sqlite:///alone.db")
+            assert 0 == used.lash("sessions", "import", "-", *there, stdin=exported).code
+        tell = [json.loads(line) for line in exported.splitlines()]
+        told = used.lash("sessions", "export", id, *there).lines
+        for line in (tell[0], told[0]):
+            line.pop("forked_from")
+        assert tell[0] == told[0]
+        kept = {"node", "usage", "component", "blob", "inbox"}
+        assert [line for line in tell if line.get("part") in kept] == [
+            line for line in told if line.get("part") in kept
+        ]
+        assert kept <= {line.get("part") for line in tell} or id == "fork"
+        assert 0 == used.lash("sessions", "verify", *there).code
+
+
+FILL = """
+import asyncio
+from lash_sdk import Lash, Plugin, hooks, tool
+from lash_sdk.messages import Image, user
+from lash_sdk.testing import ScriptedModel, call, reply
+from pydantic import BaseModel, ConfigDict
+
+class Counter(Plugin):
+    class State(BaseModel):
+        model_config = ConfigDict(frozen=True)
+        n: int = 0
+
+    @hooks.after_turn
+    async def count(self, ctx):
+        self.state = self.State(n=self.state.n + 1)
+
+@tool
+async def draw() -> Image:
+    "Draw."
+    return Image.of(b"pixel", "image/png")
+
+async def main():
+    model = ScriptedModel([reply(calls=[call("draw")]), "a", "b", "c"])
+    options = dict(store="sqlite:///rich.db", plugins=[Counter], tools=[draw])
+    async with Lash(model=model, **options) as lash:
+        session = await lash.session("rich")
+        await session.run([Image.of(b"picture", "image/png")])
+        first = session.graph.leaf
+        await session.run("2")
+        await session.hide("draw")
+        await session.configure(instructions="Be brief.")
+        await session.checkout(first)
+        await session.run("3")
+        await session.append([user("by the way")])
+        await session.enqueue("later", key="k")
+        await session.fork(id="fork", at=first)
+
+asyncio.run(main())
+"""
+
+
+def test_a_session_that_is_there_is_never_written_over(used: Machine) -> None:
+    """Not even by itself; one that was deleted stays so."""
+    exported = used.lash("sessions", "export", "sums").out
+    ran = used.lash("sessions", "import", "-", stdin=exported)
+    used.lash("sessions", "delete", "other", "--yes")
+    other = exported.replace('"sums"', '"other"')
+
+    assert 2 == ran.code and "error: session 'sums' exists already" in ran.err
+    assert 2 == used.lash("sessions", "import", "-", stdin=other).code
+    assert exported == used.lash("sessions", "export", "sums").out
+
+
+def test_an_import_that_was_cut_short_is_gone_on_with(used: Machine) -> None:
+    """By the same command: what's there already is the beginning of the file."""
+    exported = used.lash("sessions", "export", "sums").out
+    (used.work / "cut.py").write_text(CUT)
+    (used.work / "sums.jsonl").write_text(exported)
+    subprocess.run([sys.executable, "cut.py"], cwd=used.work, env=used.environment, check=True)
+    store = ("--store", "sqlite:///cut.db")
+    assert 1 == used.lash("sessions", "list", "--json", *store).body[0]["revision"]
+
+    assert 0 == used.lash("sessions", "import", "sums.jsonl", *store).code
+    assert exported == used.lash("sessions", "export", "sums", *store).out
+
+
+CUT = """
+import asyncio
+from pathlib import Path
+from lash_cli.archive import read
+from lash_store_sqlite import SqliteStore
+
+async def main():
+    store = SqliteStore("cut.db")
+    await store.open()
+    lines = Path("sums.jsonl").read_text().splitlines()
+    await store.commit(read(lines).commits[0])
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+def damaged(exported: str) -> dict[str, str]:
+    """Return exports that aren't whole any more, by what was done to them."""
+    lines = exported.splitlines()
+    last = len(lines) - 1
+
+    def joined(kept: list[str]) -> str:
+        return "\n".join(kept) + "\n"
+
+    return {
+        "nothing": "",
+        "no JSON": "nonsense\n",
+        "something else": '{"a": 1}\n',
+        "a later format": exported.replace('"format":2', '"format":3'),
+        "cut short": joined(lines[:last]),
+        "cut in a line": exported[:-20],
+        "a line is missing": joined(lines[:3] + lines[4:]),
+        "a line twice": joined(lines[:4] + lines[3:]),
+        "two lines swapped": joined([*lines[:3], lines[4], lines[3], *lines[5:]]),
+        "one word changed": exported.replace("17 times 23", "17 times 32"),
+        "more at the end": exported + lines[1] + "\n",
+    }
+
+
+def test_an_export_that_is_not_whole_is_refused(used: Machine) -> None:
+    """Before anything of it is written."""
+    exported = used.lash("sessions", "export", "sums").out
+    store = ("--store", "sqlite:///other.db")
+    for what, text in damaged(exported).items():
+        ran = used.lash("sessions", "import", "-", *store, stdin=text)
+
+        assert (what, 2) == (what, ran.code)
+        assert "error: line " in ran.err
+        assert "try: a file that lash sessions export wrote" in ran.err
+    assert [] == used.lash("sessions", "list", "--json", *store).body
+    assert 2 == used.lash("sessions", "import", "nowhere.jsonl").code
+
+
+def test_verify_reads_everything(used: Machine) -> None:
+    """A flipped bit is found and named; the other sessions are whole."""
+    whole = used.lash("sessions", "verify", "--json")
+    path = used.home / ".local/share/lash/sessions.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        changed = "cast(replace(body, 'Again?', 'Other?') as blob)"
+        where = "where instr(body, 'Again?')"
+        assert 1 == db.execute(f"update nodes set body = {changed} {where}").rowcount
+    broken = used.lash("sessions", "verify", "--json")
+    one = used.lash("sessions", "verify", "other")
+
+    assert (0, ["", ""]) == (whole.code, [each["problem"] for each in whole.body])
+    found = {each["session"]: each["problem"] for each in broken.body}
+    assert (4, "") == (broken.code, found["other"])
+    assert "isn't what was stored" in found["sums"]
+    assert (0, True) == (one.code, one.out.rstrip().endswith("whole"))
+    assert 4 == used.lash("sessions", "verify", "nobody").code
 
 
 def test_delete_asks_first(used: Machine) -> None:

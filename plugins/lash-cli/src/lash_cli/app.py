@@ -39,7 +39,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 sessions = typer.Typer(
-    help="List, show, export and delete sessions.", no_args_is_help=True, rich_markup_mode=None
+    help="List, show, fork, export, import, verify and delete sessions.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 models = typer.Typer(
     help="Fetch the weights of models that run on this machine.",
@@ -160,6 +162,39 @@ def chat(
     return turns.chat(options)
 
 
+@app.command(
+    epilog=_examples(
+        "lash resume sums",
+        "lash resume sums -m openai:gpt-5.2 -t tools.py:search",
+        "lash resume sums --discard",
+    )
+)
+def resume(
+    id: SessionId,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Settle the turn as it is, and run nothing.")
+    ] = False,
+    json: Events = False,
+    model: Model = None,
+    store: Store = None,
+    tool: Tools = None,
+    plugin: Plugins = None,
+    no_plugins: NoPlugins = False,
+) -> int:
+    """Finish the turn that a process left behind; what it has done isn't done again."""
+    from . import turns
+
+    options = Options(
+        model=model,
+        store=store,
+        session=id,
+        tools=tuple(tool or ()),
+        plugins=tuple(plugin or ()),
+        autoload=not no_plugins,
+    )
+    return turns.resume(id, options, discard=discard, as_json=json)
+
+
 @sessions.command("list", epilog=_examples("lash sessions list", "lash sessions list --json"))
 def list_sessions(
     store: Store = None,
@@ -189,16 +224,80 @@ def show_tree(id: SessionId, store: Store = None, json: Json = False) -> int:
     return show_tree(id, Options(store=store), as_json=json)
 
 
-@sessions.command("export", epilog=_examples("lash sessions export sums > sums.jsonl"))
+@sessions.command(
+    "fork",
+    epilog=_examples(
+        "lash sessions fork sums --as sums-2",
+        "lash sessions fork sums --at $(lash sessions tree sums --json | jq -r '.[0].leaf')",
+    ),
+)
+def fork_session(
+    id: SessionId,
+    store: Store = None,
+    at: Annotated[str, typer.Option(metavar="NODE", help="Up to it; else the whole.")] = "",
+    name: Annotated[str, typer.Option("--as", metavar="ID", help="The new session's id.")] = "",
+    json: Json = False,
+) -> int:
+    """Make another session on the same history, and print its id; nothing is copied."""
+    from .sessions import fork_session
+
+    return fork_session(id, Options(store=store), at=at, name=name, as_json=json)
+
+
+@sessions.command(
+    "export",
+    epilog=_examples(
+        "lash sessions export sums > sums.jsonl",
+        "lash sessions export sums --json | tail -1 | jq .sha256",
+    ),
+)
 def export_session(
     id: SessionId,
     store: Store = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE")] = "-",
+    json: Annotated[bool, typer.Option("--json", help="As it is anyway: JSON Lines.")] = False,
 ) -> int:
-    """Write a session as JSON Lines: a header, then a line per part of its commits."""
+    """Write a session as one file of JSON Lines that any store reads back."""
     from .sessions import export_session
 
     return export_session(id, Options(store=store), output=output)
+
+
+@sessions.command(
+    "import",
+    epilog=_examples(
+        "lash sessions import sums.jsonl --store sqlite:///other.db",
+        "lash sessions export sums | lash sessions import - --store sqlite:///other.db",
+    ),
+)
+def import_session(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="- is standard input.")],
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """
+    Read an exported session into a store, after checking all of the file.
+
+    A session that's there already is never written over.
+    """
+    from .sessions import import_session
+
+    return import_session(file, Options(store=store), as_json=json)
+
+
+@sessions.command("verify", epilog=_examples("lash sessions verify", "lash sessions verify sums"))
+def verify_sessions(
+    ids: Annotated[
+        Optional[list[str]],  # noqa: UP045 - read at run time, by any typer
+        typer.Argument(metavar="[ID]...", help="Without one: every session."),
+    ] = None,
+    store: Store = None,
+    json: Json = False,
+) -> int:
+    """Check every stored part of sessions against its hash; 4 if one isn't whole."""
+    from .sessions import verify_sessions
+
+    return verify_sessions(ids or [], Options(store=store), as_json=json)
 
 
 @sessions.command("delete", epilog=_examples("lash sessions delete sums --yes"))

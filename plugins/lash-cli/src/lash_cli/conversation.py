@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from lash_sdk.errors import LashError
 from lash_sdk.graph import Graph, Raw
-from lash_sdk.json import decode
 from lash_sdk.messages import File, Image, Message, Reasoning, Text, ToolCall, ToolResult
 from lash_sdk.outcomes import Ending, ToolRecord
 from lash_sdk.usage import Ledger
@@ -19,15 +17,11 @@ from .screen import ending_line, tool_line
 from .words import arguments, short, value
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from lash_sdk.commits import Head
     from lash_sdk.graph import Node
-    from lash_sdk.messages import Blob
     from lash_sdk.ports import Store
-
-FORMAT: Final = 1
-"""Of the export: it grows when a reader must know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,40 +139,6 @@ def branches(stored: Stored) -> list[str]:
     return lines
 
 
-async def exported(store: Store, stored: Stored) -> AsyncIterator[dict[str, Any]]:
-    """Yield the session as JSON objects: a header, then each part of its commits."""
-    head = stored.head
-    yield {
-        "lash": "session",
-        "format": FORMAT,
-        "session": head.session,
-        "revision": head.revision,
-        "turns": head.turns,
-        "leaf": head.leaf,
-        "updated": head.updated,
-        "parent": head.parent,
-    }
-    blobs: dict[str, Blob] = {}
-    for node in stored.graph:
-        body = node.value.to_json()
-        yield {
-            "part": "node",
-            "id": node.id,
-            "parent": node.parent,
-            "kind": node.kind,
-            "body": body,
-        }
-        if isinstance(node.value, Message):
-            blobs |= {blob.sha256: blob for blob in _blobs(node.value)}
-    for row in stored.ledger.rows:
-        yield {"part": "usage", "body": row.to_json()}
-    for name, ref in sorted(head.manifest.items()):
-        yield {"part": "component", "name": name, "body": decode(await store.blob(ref))}
-    for blob in blobs.values():
-        data = base64.b64encode(await store.blob(blob.sha256)).decode("ascii")
-        yield {"part": "blob", **blob.to_json(), "base64": data}
-
-
 def _turn_of(node: str) -> str:
     return node.rpartition(":")[0] or node
 
@@ -215,14 +175,6 @@ def _message_lines(message: Message, records: dict[str, ToolRecord]) -> Iterator
                 )
             case ToolCall():
                 continue
-
-
-def _blobs(message: Message) -> Iterator[Blob]:
-    for part in message.parts:
-        inner: Sequence[object] = part.parts if isinstance(part, ToolResult) else (part,)
-        for piece in inner:
-            if isinstance(piece, (Image, File)):
-                yield piece.blob
 
 
 def print_json(body: object) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from lash_sdk.errors import (
     ConfigError,
+    InvalidHistory,
     InvalidInput,
     LashError,
     ModelError,
@@ -18,6 +19,7 @@ from lash_sdk.errors import (
     SchemaTooNew,
     SessionBusy,
     SessionDeleted,
+    SessionExists,
     StoreBusy,
     StoreCorrupt,
     StoreError,
@@ -57,6 +59,8 @@ _MEANINGS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (ConfigError, USAGE, "mend the file or the option that the message names"),
     (InvalidInput, USAGE, "mend the value that the message names; lash COMMAND --help"),
     (PluginConflict, USAGE, "lash plugins doctor"),
+    (SessionExists, USAGE, "another --store, or delete that session first; nothing was written"),
+    (InvalidHistory, USAGE, "lash sessions tree ID --json has every node to name"),
     (SessionDeleted, USAGE, "another id; those of deleted sessions are never used again"),
     (StoreBusy, STORE, "the same command again; nothing was written"),
     (StoreFull, STORE, "make room on the disk, then the same command again"),

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lash_sdk.usage import Ledger
 
-from .conversation import branches, exported, print_json, read_session, told, turns
-from .failures import OK, STOPPED, CommandError
+from .archive import read, restore, verified, written
+from .conversation import branches, print_json, read_session, told, turns
+from .failures import OK, STOPPED, STORE, CommandError
 from .interrupts import run_async
 from .settings import read_settings
 from .turns import opened
 from .words import clean, short, table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from lash_sdk import Lash, Usage
+    from lash_sdk.commits import Head
     from lash_sdk.usage import UsageReport
 
     from .settings import Options
+
+EVERY: Final = 100_000
+"""Sessions that a command looks at, at most."""
 
 
 @asynccontextmanager
 async def _looking(options: Options) -> AsyncGenerator[Lash]:
     """Open the store alone: what's configured for turns isn't needed."""
-    from dataclasses import replace
-
     settings = read_settings(options)
     async with opened(replace(settings, model="", tools=(), limits={})) as lash:
         yield lash
@@ -115,20 +118,97 @@ def show_tree(id: str, options: Options, *, as_json: bool) -> int:
     return run_async(main())
 
 
+def fork_session(id: str, options: Options, *, at: str, name: str, as_json: bool) -> int:
+    """Make another session on the same history; print its id."""
+
+    async def main() -> int:
+        async with _looking(options) as lash:
+            await _there(lash, id)
+            async with lash.session(id) as session:
+                other = await session.fork(id=name or None, at=at or None)
+            async with other:
+                made = {
+                    "session": other.id,
+                    "revision": other.revision,
+                    "leaf": other.graph.leaf,
+                    "forked_from": id,
+                }
+        if as_json:
+            print_json(made)
+        else:
+            print(made["session"])
+        return OK
+
+    return run_async(main())
+
+
 def export_session(id: str, options: Options, *, output: str) -> int:
     """Write a session as JSON Lines."""
 
     async def main() -> int:
         async with _looking(options) as lash:
-            stored = await read_session(lash.store, id)
-            lines = [json.dumps(line) async for line in exported(lash.store, stored)]
+            lines = [line async for line in written(lash.store, id)]
+            unfinished = await lash.store.journal(id)
         text = "\n".join(lines) + "\n"
         if output in ("", "-"):
             sys.stdout.write(text)
-            return OK
-        _write(output, text)
-        print(f"{len(lines)} lines in {output}", file=sys.stderr)
+        else:
+            _write(output, text)
+            print(f"{len(lines)} lines in {output}", file=sys.stderr)
+        if unfinished:
+            print(
+                f"note: the unfinished turn of session {id!r} isn't in it;"
+                f" lash resume {id} finishes it",
+                file=sys.stderr,
+            )
         return OK
+
+    return run_async(main())
+
+
+def import_session(file: str, options: Options, *, as_json: bool) -> int:
+    """Put an exported session into the store, once the file was found whole."""
+    archive = read(_lines(file))
+
+    async def main() -> int:
+        async with _looking(options) as lash:
+            await restore(lash.store, archive)
+        made = {
+            "session": archive.session,
+            "revision": len(archive.commits),
+            "nodes": archive.nodes,
+        }
+        if as_json:
+            print_json(made)
+        else:
+            print("session {session!r}: {revision} commits, {nodes} nodes".format_map(made))
+        return OK
+
+    return run_async(main())
+
+
+def verify_sessions(ids: Sequence[str], options: Options, *, as_json: bool) -> int:
+    """Read every stored part of sessions and check it against its hash."""
+
+    async def main() -> int:
+        async with _looking(options) as lash:
+            every = [each.id for each in await lash.sessions(limit=EVERY, children=True)]
+            found = [await verified(lash.store, id) for id in ids or every]
+        if as_json:
+            print_json([asdict(each) for each in found])
+        else:
+            rows = [
+                (
+                    short(each.session),
+                    str(each.revision),
+                    str(each.nodes),
+                    str(each.blobs),
+                    each.problem or "whole",
+                )
+                for each in found
+            ]
+            print(table(("session", "revision", "nodes", "blobs", "found"), rows))
+        return STORE if any(each.problem for each in found) else OK
 
     return run_async(main())
 
@@ -138,9 +218,7 @@ def delete_session(id: str, options: Options, *, sure: bool) -> int:
 
     async def main() -> int:
         async with _looking(options) as lash:
-            head = await lash.store.head(id)
-            if head is None:
-                raise CommandError(f"no session {id!r}", way_out="lash sessions list")
+            head = await _there(lash, id)
             if not sure and not _confirmed(id, head.turns):
                 print("not deleted", file=sys.stderr)
                 return STOPPED
@@ -157,7 +235,7 @@ def show_usage(options: Options, *, as_json: bool) -> int:
     async def main() -> int:
         one = options.session
         async with _looking(options) as lash:
-            ids = [one] if one else [each.id for each in await lash.sessions(limit=10_000)]
+            ids = [one] if one else [each.id for each in await lash.sessions(limit=EVERY)]
             reports = {id: (await read_session(lash.store, id)).ledger.report() for id in ids}
         if as_json:
             print_json({id: _report_json(report) for id, report in reports.items()})
@@ -166,6 +244,22 @@ def show_usage(options: Options, *, as_json: bool) -> int:
         return OK
 
     return run_async(main())
+
+
+async def _there(lash: Lash, id: str) -> Head:
+    head = await lash.store.head(id)
+    if head is None:
+        raise CommandError(f"no session {id!r}", way_out="lash sessions list")
+    return head
+
+
+def _lines(file: str) -> list[str]:
+    try:
+        # a line's end is a line feed and nothing else
+        data = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{file!r}: {error}", way_out="another path") from error
+    return data.removesuffix("\n").split("\n")
 
 
 def _write(output: str, text: str) -> None:

@@ -91,6 +91,47 @@ async def _run(prompt: str, options: Options, settings: Settings, screen: Screen
     return code
 
 
+def resume(id: str, options: Options, *, discard: bool, as_json: bool) -> int:
+    """Finish or settle the unfinished turn of session *id*; return the exit code."""
+    settings = read_settings(options)
+    screen: Screen = JsonLines() if as_json else Terminal()
+
+    async def main() -> int:
+        with Interrupts() as interrupts:
+            async with opened(settings) as lash:
+                if await lash.store.head(id) is None and not await lash.store.journal(id):
+                    raise CommandError(f"no session {id!r}", way_out="lash sessions list")
+                async with lash.session(id, model=options.model) as session:
+                    return await _finish_turn(lash, session, screen, interrupts, discard=discard)
+
+    return run_async(main())
+
+
+async def _finish_turn(
+    lash: Lash, session: Session, screen: Screen, interrupts: Interrupts, *, discard: bool
+) -> int:
+    interrupts.session = session
+    if not session.interrupted:
+        screen.note(f"session {session.id!r} has no unfinished turn")
+        return OK
+    if not session.policy.model:
+        raise no_model(lash)
+    await _prepare(lash, session, screen)
+    unwatch = session.listen(screen.show)
+    try:
+        record = await (session.discard() if discard else session.resume())
+    except ModelError as error:
+        if error.turn is not None:
+            _finish(error.turn, screen)
+        raise
+    finally:
+        unwatch()
+    if record is None:  # somebody else has just done it
+        return OK
+    screen.finish(record)
+    return OK if discard else _code(record)
+
+
 def chat(options: Options) -> int:
     """Run a turn on each line that's read; return the exit code."""
     settings = read_settings(options)
