@@ -8,16 +8,16 @@ with a hash; the commit's own hash chains them to the commit before it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from .graph import Node, check_pairs
-from .json import Json, Value, digest, encode, encode_known
+from .json import Json, Value, digest, encode, encode_known, frozen
 from .messages import Blob, Message
 from .usage import UsageRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stored(Value, title="component"):
     """What the blob of a component holds."""
 
@@ -25,7 +25,7 @@ class Stored(Value, title="component"):
     value: Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Component(Value):
     """
     A part of a session's state that changed: tools, policy, protocol, a plugin.
@@ -51,7 +51,7 @@ class Component(Value):
         return digest(self.data)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PluginRow:
     """A named row of a plugin's own, written with the commit that made it."""
 
@@ -60,7 +60,7 @@ class PluginRow:
     body: Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Commit:
     """
     What is to become a session's head.
@@ -174,7 +174,7 @@ def _key(*names: str) -> str:
     return "".join([f"{len(name)}:{name}" for name in names])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Receipt:
     """
     Proof that a commit is durable.
@@ -192,7 +192,7 @@ class Receipt:
     cursor: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Head:
     """
     Where a session stands.

@@ -6,15 +6,15 @@ An effect's key is "<turn id>/<step>", the same on every replay.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from .json import frozen
 from .messages import Message, ToolCall
 
 Checkpoint: TypeAlias = Literal["after_work", "before_completion"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Prepare:
     """
     Answer with `TurnPrepared`, or with `TurnAborted` if *first*.
@@ -29,7 +29,7 @@ class Prepare:
     first: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AskModel:
     """
     Answer with `ModelAnswered` or `ModelFailed`.
@@ -44,7 +44,7 @@ class AskModel:
     iteration: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CallTools:
     """Answer with `ToolsFinished`: one record and one result per call, in order."""
 
@@ -52,7 +52,7 @@ class CallTools:
     calls: tuple[ToolCall, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PassCheckpoint:
     """Answer with `CheckpointPassed`, or `CheckpointAborted`."""
 
@@ -60,7 +60,7 @@ class PassCheckpoint:
     checkpoint: Checkpoint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WriteCommit:
     """Answer with `CommitAccepted`, once the turn is durable."""
 

@@ -8,10 +8,10 @@ watches; the committed turn is the truth.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Literal, TypeAlias
 
-from .json import Json, JsonObject, Tagged, plain
+from .json import Json, JsonObject, Tagged, frozen, plain
 from .messages import Message
 from .outcomes import Issue, StopReason, ToolRecord, TurnOutcome
 from .usage import NOTHING, Usage, UsageRow
@@ -19,14 +19,14 @@ from .usage import NOTHING, Usage, UsageRow
 # --- facts that a turn takes in ------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reply(Tagged):
     """What answers an effect; `key` is the effect's."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class InputAccepted(Tagged, title="event", kind="input"):
     """
     A user's input became this turn's; `messages` start it.
@@ -39,7 +39,7 @@ class InputAccepted(Tagged, title="event", kind="input"):
     inbox: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TurnPrepared(Reply, title="event", kind="prepared"):
     """
     Prompt and tools are ready for a model call.
@@ -53,7 +53,7 @@ class TurnPrepared(Reply, title="event", kind="prepared"):
     issues: tuple[Issue, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TurnAborted(Reply, title="event", kind="aborted"):
     """A plugin refused the turn before it began; nothing of it is kept."""
 
@@ -62,7 +62,7 @@ class TurnAborted(Reply, title="event", kind="aborted"):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelAnswered(Reply, title="event", kind="answered"):
     """
     A model's answer is complete.
@@ -82,7 +82,7 @@ class ModelAnswered(Reply, title="event", kind="answered"):
     value: Json = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelFailed(Reply, title="event", kind="failed"):
     """
     A model gave no answer that can be kept, after all retries.
@@ -98,7 +98,7 @@ class ModelFailed(Reply, title="event", kind="failed"):
     usage: Usage = NOTHING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ToolsFinished(Reply, title="event", kind="tools"):
     """
     Every tool the model asked for has an outcome, good or bad.
@@ -115,7 +115,7 @@ class ToolsFinished(Reply, title="event", kind="tools"):
     abort: Issue | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CheckpointPassed(Reply, title="event", kind="passed"):
     """
     Hooks and inbox were asked; `messages` are what they added.
@@ -129,14 +129,14 @@ class CheckpointPassed(Reply, title="event", kind="passed"):
     inbox: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CheckpointAborted(Reply, title="event", kind="refused"):
     """A plugin ended the turn at a checkpoint, or its hook failed there."""
 
     issue: Issue
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CommitAccepted(Reply, title="event", kind="committed"):
     """The turn is durable."""
 
@@ -144,7 +144,7 @@ class CommitAccepted(Reply, title="event", kind="committed"):
     messages: tuple[Message, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TurnStopped(Tagged, title="event", kind="stopped"):
     """
     The turn was told to stop from outside: cancelled, out of time or budget.
@@ -172,21 +172,21 @@ Event: TypeAlias = (
 # --- facts that observers see --------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OfTurn:
     """What is seen of one turn; `turn` is its id."""
 
     turn: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OfAnswer(OfTurn):
     """What is seen of one answer in the making; `key` is its effect's."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TurnStarted(OfTurn):
     """Input was accepted; the turn has its id."""
 
@@ -194,7 +194,7 @@ class TurnStarted(OfTurn):
     index: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelStarted(OfAnswer):
     """A model is being asked; `attempt` counts from 1."""
 
@@ -202,26 +202,26 @@ class ModelStarted(OfAnswer):
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TextDelta(OfAnswer):
     """A piece of the answer's text; pieces of one `key` belong together."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ReasoningDelta(OfAnswer):
     """A piece of the model's reasoning."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AnswerRetracted(OfAnswer):
     """An attempt failed: forget the deltas of this `key` so far."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RetryWaiting(OfAnswer):
     """A model is asked again in `seconds`; `attempt` of `attempts` failed."""
 
@@ -231,14 +231,14 @@ class RetryWaiting(OfAnswer):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class UsageAdded(OfTurn):
     """A row for the ledger; it's pending until its turn is committed."""
 
     row: UsageRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ToolStarted(OfTurn):
     """A call is on its way; its arguments are as the model sent them."""
 
@@ -247,7 +247,7 @@ class ToolStarted(OfTurn):
     arguments: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ToolProgressed(OfTurn):
     """A running tool says how far it is."""
 
@@ -256,21 +256,21 @@ class ToolProgressed(OfTurn):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ToolEnded(OfTurn):
     """A call has its outcome."""
 
     record: ToolRecord
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MessagesAdded(OfTurn):
     """Messages entered the running turn at a checkpoint."""
 
     messages: tuple[Message, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PluginEmitted:
     """A plugin says something to whoever watches."""
 
@@ -280,7 +280,7 @@ class PluginEmitted:
     body: Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PluginFailed:
     """A plugin's hook failed; `off` if its hooks are switched off from now on."""
 
@@ -292,7 +292,7 @@ class PluginFailed:
     off: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TurnEnded(OfTurn):
     """The turn is over; `revision` is the session's after it."""
 
@@ -302,7 +302,7 @@ class TurnEnded(OfTurn):
     committed: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Gap:
     """
     Events are missing here; commits never are.

@@ -13,12 +13,12 @@ from itertools import islice
 from typing import ClassVar, Final, TypeAlias, overload
 
 from .errors import InvalidHistory, StoreCorrupt
-from .json import Json, encode_known
+from .json import Json, encode_known, frozen
 from .messages import Message
 from .outcomes import Ending, ToolRecord
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Raw:
     """A node's value as it was stored: decoded on demand, or of an unknown kind."""
 
@@ -30,7 +30,7 @@ class Raw:
         return self.body
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Note:
     """
     A plugin's own node: on the path, but never shown to the model.
@@ -55,7 +55,7 @@ Content: TypeAlias = Message | ToolRecord | Ending | Note | Raw
 MESSAGE: Final = "message"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Node:
     """
     One entry of a session graph.
@@ -228,7 +228,7 @@ class Graph:
         return iter(self._log[: self._size])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Said:
     """
     A message in the tree of all that was ever said in a session.

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal, TypeAlias, get_args
 
 from .errors import InvalidHistory, InvalidInput, StoreCorrupt
-from .json import Json, JsonObject, Tagged, Value, digest, read
+from .json import Json, JsonObject, Tagged, Value, digest, frozen, read
 
 BLOB_LIMIT: Final = 20 * 1024 * 1024
 """The most bytes that one blob may hold."""
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Blob(Value):
     """
     A reference to bytes, by what they are.
@@ -62,14 +62,14 @@ class Blob(Value):
         return self
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Text(Tagged, title="part", kind="text"):
     """Plain text, as it was said."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Image(Tagged, title="part", kind="image"):
     """A picture; only a user or a tool shows one."""
 
@@ -81,7 +81,7 @@ class Image(Tagged, title="part", kind="image"):
         return cls(blob=Blob.of(data, media_type))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class File(Tagged, title="part", kind="file"):
     """A file by its name; only a user or a tool hands one over."""
 
@@ -94,7 +94,7 @@ class File(Tagged, title="part", kind="file"):
         return cls(name=name, blob=Blob.of(data, media_type))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reasoning(Tagged, title="part", kind="reasoning"):
     """
     What the model thought before it spoke.
@@ -108,7 +108,7 @@ class Reasoning(Tagged, title="part", kind="reasoning"):
     replay: JsonObject | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ToolCall(Tagged, title="part", kind="tool_call"):
     """
     The model asks for a tool.
@@ -127,7 +127,7 @@ class ToolCall(Tagged, title="part", kind="tool_call"):
 ToolStatus: TypeAlias = Literal["ok", "failed", "cancelled"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ToolResult(Tagged, title="part", kind="tool_result"):
     """
     What the model is shown of a call's outcome; the tool record has it raw.
@@ -160,7 +160,7 @@ _ALLOWED: Final[dict[str, tuple[type, ...]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Message(Value):
     """
     One message of a conversation.

@@ -7,29 +7,29 @@ projection. A turn ends in exactly one of `Finished`, `HandedOff`, `Stopped`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, Final, Literal, TypeAlias
 
-from .json import Json, JsonObject, Tagged, Value
+from .json import Json, JsonObject, Tagged, Value, frozen
 
 # --- what a tool may ask of its turn, with a success ---------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Handoff(Tagged, title="control", kind="handoff"):
     """End the turn; the session named here carries on."""
 
     session: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finish(Tagged, title="control", kind="finish"):
     """End the turn well, with this value."""
 
     value: Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fail(Tagged, title="control", kind="fail"):
     """End the turn as failed, with this value."""
 
@@ -53,7 +53,7 @@ FailureClass: TypeAlias = Literal[
 Source: TypeAlias = Literal["runtime", "tool", "plugin", "policy", "cancellation"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Success(Tagged, title="outcome", kind="success"):
     """
     The tool returned.
@@ -67,7 +67,7 @@ class Success(Tagged, title="outcome", kind="success"):
     control: Control | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Failure(Tagged, title="outcome", kind="failure"):
     """
     The call failed; the model is told and the turn goes on.
@@ -96,7 +96,7 @@ class Failure(Tagged, title="outcome", kind="failure"):
         return replace(self, retry="exhausted", attempts=attempts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cancelled(Tagged, title="outcome", kind="cancelled"):
     """The call was given up before it returned; it may have had effects."""
 
@@ -107,7 +107,7 @@ class Cancelled(Tagged, title="outcome", kind="cancelled"):
 ToolOutcome: TypeAlias = Success | Failure | Cancelled
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ToolRecord(Tagged, title="tool record", kind="tool"):
     """
     One call as it really went.
@@ -146,7 +146,7 @@ StopReason: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finished(Tagged, title="turn outcome", kind="finished"):
     """
     The model answered, or a tool finished the turn.
@@ -162,7 +162,7 @@ class Finished(Tagged, title="turn outcome", kind="finished"):
     tool: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HandedOff(Tagged, title="turn outcome", kind="handed_off"):
     """Another session carries on."""
 
@@ -170,7 +170,7 @@ class HandedOff(Tagged, title="turn outcome", kind="handed_off"):
     tool: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stopped(Tagged, title="turn outcome", kind="stopped"):
     """
     The turn ended without an answer.
@@ -191,7 +191,7 @@ class Stopped(Tagged, title="turn outcome", kind="stopped"):
 TurnOutcome: TypeAlias = Finished | HandedOff | Stopped
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Issue(Value):
     """
     Something that went wrong in a turn, whether or not it ended the turn.
@@ -212,7 +212,7 @@ def turn_outcome_to_json(outcome: TurnOutcome) -> JsonObject:
     return outcome.to_json()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ending(Value):
     """
     The last node of a turn: how it ended, and what went wrong on the way.

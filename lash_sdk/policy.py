@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from .errors import InvalidInput
-from .json import Value
+from .json import Value, frozen
 
 OnBusy: TypeAlias = Literal["reject", "queue", "fork"]
 OnInterrupted: TypeAlias = Literal["refuse", "resume"]
 Durability: TypeAlias = Literal["effect", "turn"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits(Value):
     """
     How far one turn may go; None means no limit.
@@ -38,7 +38,7 @@ class Limits(Value):
                 raise InvalidInput(f"limits.{name}: expected > 0 or None, found {value!r}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Retry:
     """
     How often a model is asked again after a failure that may pass.
@@ -67,7 +67,7 @@ class Retry:
         return min(wait, self.longest)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Policy(Value):
     """
     What every turn of a session goes by until it's configured anew.

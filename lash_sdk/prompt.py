@@ -11,13 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
+from .json import frozen
+
 Slot: TypeAlias = Literal["intro", "execution", "guidance", "project", "runtime", "environment"]
 
 SLOTS: Final[tuple[Slot, ...]] = get_args(Slot)
 """In the order they stand in the prompt; what changes most often comes last."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PromptPart:
     """
     A contribution to the prompt.
@@ -35,7 +37,7 @@ class PromptPart:
     needs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PromptLayer:
     """
     What one source says.

@@ -8,11 +8,10 @@ session and handed back. `STANDARD` is ordinary tool calling.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from .events import ModelAnswered
-from .json import Json
+from .json import Json, frozen
 from .messages import Message, ToolCall
 from .outcomes import (
     Fail,
@@ -29,33 +28,33 @@ from .outcomes import (
 from .tools import ToolDefinition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Call:
     """Have these calls made, and show their results to the model."""
 
     calls: tuple[ToolCall, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Again:
     """Pass a checkpoint, then ask the model again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Correct:
     """Tell the model what's wrong with its answer, and ask it again."""
 
     note: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Complete:
     """The turn is done, unless a checkpoint adds something to answer."""
 
     outcome: Finished
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class End:
     """The turn is over at once, whatever waits at a checkpoint."""
 
@@ -66,7 +65,7 @@ class End:
 Move: TypeAlias = Call | Again | Correct | Complete | End
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TurnProtocol:
     """
     How a turn talks with its model; as it stands, ordinary tool calling.

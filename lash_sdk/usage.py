@@ -8,16 +8,15 @@ is a part of `output`, so that `total` counts each token once.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from .errors import InvalidInput
-from .json import Value
+from .json import Value, frozen
 
 K = TypeVar("K", str, tuple[str, str])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Usage(Value):
     """
     Tokens, by kind; each a whole number of at least zero.
@@ -74,7 +73,7 @@ NOTHING: Final = Usage()
 """No tokens at all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class UsageRow(Value, title="usage row"):
     """
     One row of a session's ledger: who spent what, on which model.
@@ -134,7 +133,7 @@ class Ledger:
         return UsageReport(usage=self.total, rows=self.rows, by=by)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class UsageReport:
     """
     A ledger, summed.

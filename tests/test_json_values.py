@@ -4,31 +4,31 @@ Stored values: one form each, and nothing is read that would not have been writt
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import FrozenInstanceError, field, replace
 from enum import Enum
 from typing import Literal
 
 import pytest
 
 from lash_sdk.errors import InvalidInput, StoreCorrupt
-from lash_sdk.json import Json, JsonObject, Tagged, Value, read
+from lash_sdk.json import Json, JsonObject, Tagged, Value, frozen, read
 
 
 class Hue(Enum):
     RED = "red"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Leaf(Tagged, kind="leaf"):
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Branch(Tagged, kind="branch"):
     leaves: tuple[Leaf, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Tree(Value):
     text: str
     whole: int = 3
@@ -178,3 +178,75 @@ def test_fields_that_do_not_fit_each_other_are_damage() -> None:
     """
     with pytest.raises(StoreCorrupt, match="tree: bad text"):
         Tree.from_json({**FULL, "text": "bad"})
+
+
+# --- how a value is made -----------------------------------------------------------
+
+
+@frozen
+class Made:
+    name: str
+    at: int = 3
+    many: list[int] = field(default_factory=list)
+    hidden: int = field(default=7, init=False)
+
+    def __post_init__(self) -> None:
+        if self.at < 0:
+            raise InvalidInput("at: expected >= 0")
+
+
+@frozen
+class More(Made):
+    last: str = "z"
+
+
+def test_a_value_has_its_fields_and_its_defaults() -> None:
+    """
+    It's a dataclass like any other, whatever sets its fields.
+    """
+    one, two = Made(name="a"), Made(name="a")
+
+    assert ("a", 3, [], 7) == (one.name, one.at, one.many, one.hidden)
+    assert one == two
+    assert one.many is not two.many
+    assert "Made(name='a', at=3, many=[], hidden=7)" == repr(one)
+    assert 5 == replace(one, at=5).at
+    assert ("b", "z", 7) == (More(name="b").name, More(name="b").last, More(name="b").hidden)
+
+
+def test_a_value_never_changes() -> None:
+    """
+    What one plugin was shown, no other can change.
+    """
+    made = Made(name="a")
+
+    with pytest.raises(FrozenInstanceError):
+        made.at = 4  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        del made.at  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises((AttributeError, TypeError)):
+        made.other = 4  # type: ignore[attr-defined]
+
+
+def test_a_value_that_cannot_be_is_not_made() -> None:
+    """
+    A wrong argument is told by its name.
+    """
+    with pytest.raises(TypeError, match=r"Made\.__init__\(\) missing .* 'name'"):
+        Made()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nmae'"):
+        Made(name="a", nmae="b")  # type: ignore[call-arg]
+    with pytest.raises(InvalidInput, match="at: expected >= 0"):
+        Made(name="a", at=-1)
+
+
+def test_a_plain_subclass_stays_what_it_is() -> None:
+    """
+    A plugin's protocol derives from ours without a word of dataclasses.
+    """
+
+    class Own(Made):
+        pass
+
+    assert Own is type(Own(name="a"))
+    assert "a" == Own(name="a").name

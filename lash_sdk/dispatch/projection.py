@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..json import Json, encode
-from ..messages import File, Image, Text, ToolCall, ToolResult, ToolStatus, part_from_json
+from ..messages import File, Image, Text, ToolStatus, part_from_json
 from ..outcomes import Failure, Success, ToolOutcome
 
 Shown = tuple[Text | Image | File, ...]
@@ -28,11 +28,6 @@ def status(outcome: ToolOutcome) -> ToolStatus:
     if isinstance(outcome, Success):
         return "ok"
     return "failed" if isinstance(outcome, Failure) else "cancelled"
-
-
-def shown_failure(call: ToolCall, text: str) -> ToolResult:
-    """Return a result that says only *text*."""
-    return ToolResult(call=call.id, name=call.name, status="failed", parts=(Text(text=text),))
 
 
 def _shown(value: Json) -> Shown:

@@ -8,14 +8,14 @@ layer hides, a stronger one may show again, but for hiding by the host itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from ..commits import Component
 from ..contexts import SessionContext
 from ..errors import InvalidInput, PluginConflict, PluginFault
 from ..hooks.answers import Visibility
-from ..json import Json
+from ..json import Json, frozen
 from ..plugins.registry import Plans
 from ..tools import Tool, ToolDefinition
 from .directives import noted
@@ -28,7 +28,7 @@ VERSION: Final = 1
 WORDS: Final = ("hidden", "shown")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ToolState:
     """
     Which tools the session itself hides or shows, at one generation.

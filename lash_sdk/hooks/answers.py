@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
-from ..json import Json
+from ..json import Json, frozen
 from ..messages import Message
 from ..outcomes import ToolOutcome
 
 # --- directives ----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AbortTurn:
     """Stop the turn; around a tool call it fails that call alone."""
 
@@ -21,7 +20,7 @@ class AbortTurn:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EnqueueMessages:
     """
     Add messages to the conversation, as a user or as a system note.
@@ -32,28 +31,28 @@ class EnqueueMessages:
     messages: tuple[Message, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ReplaceToolArgs:
     """Call the tool with these arguments; earlier hooks are asked once more."""
 
     arguments: dict[str, Json]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ShortCircuitTool:
     """Take this as the call's outcome; the tool isn't called."""
 
     outcome: ToolOutcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EmitEvents:
     """Show events to whoever watches, as (name, body)."""
 
     events: tuple[tuple[str, Json], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EmitTrace:
     """Write a trace record, named "plugin.<plugin>.<name>"."""
 
@@ -61,7 +60,7 @@ class EmitTrace:
     payload: Json = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CreateSession:
     """Make a child session; its request is what `lash-sessions` takes."""
 
@@ -81,14 +80,14 @@ Directive: TypeAlias = (
 # --- gates: allow < ask < deny < abort -----------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Allow:
     """Go ahead; the same as no answer, but it's named in the record."""
 
     strength: ClassVar[int] = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ask:
     """Somebody must approve: `decide_approval` is asked."""
 
@@ -96,7 +95,7 @@ class Ask:
     question: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Deny:
     """Don't; the model is told why."""
 
@@ -104,7 +103,7 @@ class Deny:
     reason: str = "denied"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Abort:
     """Don't, and end the turn."""
 
@@ -121,7 +120,7 @@ Visibility: TypeAlias = Literal["hidden", "shown"]
 """Whether a tool can be seen and called; hidden beats shown within a layer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Action:
     """
     Something that people and programs ask of a plugin, beside the conversation.
@@ -139,7 +138,7 @@ class Action:
     session: Literal["required", "optional", "forbidden"] = "required"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Money:
     """A price, in units of its currency."""
 

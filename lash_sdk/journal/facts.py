@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final, TypeAlias
 
 from ..commits import Component
@@ -16,14 +16,14 @@ from ..events import (
     TurnPrepared,
     TurnStopped,
 )
-from ..json import Json, Value
+from ..json import Json, Value, frozen
 from ..messages import Blob, Message, ToolResult
 from ..outcomes import Issue, ToolRecord
 from ..policy import Limits
 from ..ports import JournalRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Began(Value, title="input row"):
     """
     How a turn began, and what it's run with.
@@ -45,7 +45,7 @@ class Began(Value, title="input row"):
     schema: Json = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Heard(Value, title="event row"):
     """
     What answered an effect.
@@ -66,7 +66,7 @@ class Heard(Value, title="event row"):
     states: tuple[Component, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Intent(Value, title="intent row"):
     """
     A tool call that's about to be made.
@@ -83,7 +83,7 @@ class Intent(Value, title="intent row"):
     states: tuple[Component, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CallResult(Value, title="result row"):
     """
     All that came of one tool call.

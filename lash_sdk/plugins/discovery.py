@@ -14,10 +14,11 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from ..json import frozen
 from .ranges import SDK_VERSION, fits
 
 GROUP: Final = "lash"
@@ -27,7 +28,7 @@ LISTS: Final = (list, tuple, set, frozenset)
 """What names may be listed in; anything else is a mistake that `config` names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Found:
     """
     A plugin that's installed, as its distribution describes it.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final
 
 from ..errors import PluginConflict
+from ..json import frozen
 from .discovery import Found, disabled, installed
 from .ranges import SDK_VERSION
 from .registered import Registered, register
@@ -19,7 +20,7 @@ OWN_DIST: Final = "lash-sdk"
 log = logging.getLogger("lash.plugins")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Broken:
     """
     A plugin that's installed and doesn't take part.

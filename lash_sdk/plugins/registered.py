@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from ..errors import InvalidInput
 from ..hooks import Plugin
+from ..json import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Registered:
     """
     A plugin that takes part.

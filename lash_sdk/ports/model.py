@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from ..graph import History
-from ..json import JsonObject
+from ..json import JsonObject, frozen
 from ..messages import Blob, Part
 from ..tools import ToolDefinition
 from ..usage import Usage
@@ -17,7 +16,7 @@ Finish: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Chunk:
     """
     A piece of an answer while it's being made.
@@ -30,7 +29,7 @@ class Chunk:
     reasoning: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelRequest:
     """
     One question to a model.
@@ -54,7 +53,7 @@ class ModelRequest:
     blob: Callable[[Blob], Awaitable[bytes]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelAnswer:
     """
     One finished answer.

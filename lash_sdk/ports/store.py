@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Final, TypeAlias
 
 from ..commits import Commit, Head, Receipt
 from ..errors import Unavailable
 from ..graph import Node
-from ..json import Json, Value, encode_known, plain
+from ..json import Json, Value, encode_known, frozen, plain
 from ..messages import Blob, Message
 from ..usage import UsageRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Page:
     """
     A piece of a session, in the order it was committed.
@@ -33,7 +32,7 @@ class Page:
     head: Head | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SessionSummary:
     """One line of a list of sessions; `updated` is seconds since 1970, UTC."""
 
@@ -44,7 +43,7 @@ class SessionSummary:
     parent: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Claim:
     """
     The right to run a session's turn, held until it's released or its holder dies.
@@ -64,7 +63,7 @@ class Claim:
     waiting: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JournalRow:
     """
     One fact of an unfinished turn.
@@ -88,7 +87,7 @@ class JournalRow:
         return encode_known(plain(self.body))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class InboxItem:
     """
     Input that waits for a turn.

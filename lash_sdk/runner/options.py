@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from ..json import Json, JsonObject
+from ..json import Json, JsonObject, frozen
 from ..policy import Policy
 from ..ports import Model
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Options:
     """
     What one turn is run with.

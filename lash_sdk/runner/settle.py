@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from ..commits import Commit, Component, PluginRow, Receipt
@@ -16,7 +16,7 @@ from ..effects import WriteCommit
 from ..errors import InvalidInput, PluginFault, StoreError
 from ..events import CommitAccepted
 from ..graph import chain
-from ..json import Json, Value, check
+from ..json import Json, Value, check, frozen
 from ..messages import Message, blobs
 from ..outcomes import Ending, Stopped
 from ..plugins.state import save, states
@@ -28,7 +28,7 @@ ROLES: Final = frozenset(("lifecycle", "trace"))
 PROTOCOL: Final = "protocol"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ProtocolState(Value, title="protocol"):
     """The component that a protocol's state is saved as."""
 

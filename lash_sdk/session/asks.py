@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ..events import SessionEvent
+from ..json import frozen
 from ..messages import Message
 from ..policy import Durability, OnBusy, OnInterrupted
 from ..ports import Model
 from .output import Output
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ask:
     """
     One turn that's asked for.
@@ -34,7 +34,7 @@ class Ask:
     watch: Callable[[SessionEvent], None] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rules:
     """
     What the application chose for all of its sessions.
@@ -49,7 +49,7 @@ class Rules:
     kept: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Desk:
     """
     What a handle asks of the app that gave it out.

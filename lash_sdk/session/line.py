@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
 
 from ..dispatch.live import Live
 from ..errors import LashError, SessionBusy
-from ..json import Json
+from ..json import Json, frozen
 from ..messages import Message, blobs, user
 from ..ports import Claim, InboxItem
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Place:
     """Somebody's place in the line."""
 

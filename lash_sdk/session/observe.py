@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ..commits import Head
 from ..errors import InvalidInput
 from ..events import Gap, SessionEvent, TurnEnded
 from ..graph import Node
+from ..json import frozen
 from ..usage import UsageRow
 from .lane import Lane
 from .snapshot import Snapshot, snapshot
@@ -20,7 +20,7 @@ _CURSOR: Final = re.compile(r"([0-9]{1,18})/([^/]*)/([0-9a-f]{8})\.([0-9]{1,18})
 """Revision, turn, and the live event: whose feed, and its number there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Committed:
     """
     A commit that moved the session's head, whoever made it.
@@ -36,7 +36,7 @@ class Committed:
     usage: tuple[UsageRow, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Seen:
     """
     One thing that an observer sees.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from ..dispatch.live import Live
 from ..errors import ContextOverflow, ModelError
-from ..json import Json, JsonObject
+from ..json import Json, JsonObject, frozen
 from ..messages import Message
 from ..outcomes import Finished, Issue, Stopped, ToolRecord, TurnOutcome, turn_outcome_to_json
 from ..turn import Turn
@@ -15,7 +14,7 @@ from ..usage import NOTHING, Usage
 from .output import Output
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TurnRecord:
     """
     One turn, as it went.

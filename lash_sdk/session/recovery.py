@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import groupby
 
 from ..dispatch.live import Live
 from ..errors import InvalidInput, SessionBusy, StoreCorrupt
 from ..events import ModelAnswered, ModelFailed
 from ..journal import INPUT, Began, Heard, read_row, rebased
+from ..json import frozen
 from ..ports import JournalRow, Store
 from ..usage import UsageRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Unfinished:
     """
     A turn that's in the journal.

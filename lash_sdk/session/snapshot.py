@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..dispatch.toolbox import ToolState
 from ..graph import Graph, History
+from ..json import frozen
 from ..messages import Message
 from ..policy import Policy
 from ..usage import UsageReport
 from .lane import Lane
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Snapshot:
     """
     The last committed state of a session.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from ..errors import InvalidInput
-from ..json import JsonObject
+from ..json import JsonObject, frozen
 
 OnRecovery: TypeAlias = Literal["rerun", "report", "resume"]
 
@@ -25,7 +25,7 @@ OPEN: Final[JsonObject] = {"type": "object", "properties": {}, "additionalProper
 """The schema of a tool that takes any arguments."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ToolRetry:
     """
     How a failing call is tried again; only failures marked safe are.
@@ -53,7 +53,7 @@ class ToolRetry:
         return max(0.0, min(wait, self.longest) if self.longest else wait)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ToolDefinition:
     """
     What's known of a tool without running it.
@@ -91,7 +91,7 @@ class ToolDefinition:
             raise InvalidInput(f"tool {self.name!r}: timeout: expected > 0, found {self.timeout!r}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Tool:
     """
     A definition, and what runs.
