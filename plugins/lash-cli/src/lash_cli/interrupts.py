@@ -67,6 +67,7 @@ class Interrupts:
 
 def run_async(main: Coroutine[Any, Any, int]) -> int:
     """Return what *main* returns; Ctrl-C where nothing can be kept is 130."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return asyncio.run(main)
     except (KeyboardInterrupt, asyncio.CancelledError):

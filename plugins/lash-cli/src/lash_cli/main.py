@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 def run() -> None:
     """Run the command line and exit with its code; the console script."""
+    # a KeyboardInterrupt that meets an import may be swallowed there, and nothing is made yet
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # what a terminal can't show is "?"
