@@ -105,7 +105,9 @@ def killed(process: subprocess.Popen[str], moment: float) -> list[str]:
     lines = [process.stdout.readline()]
     sleep(moment)
     process.send_signal(signal.SIGKILL)
-    return lines + process.communicate()[0].splitlines()
+    lines += process.stdout.read().splitlines()  # `communicate` skips what `readline` took ahead
+    process.communicate()
+    return lines
 
 
 async def test_two_processes_never_both_win_a_revision(tmp_path: Path) -> None:
