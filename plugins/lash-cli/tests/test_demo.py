@@ -40,3 +40,7 @@ def test_it_runs_from_start_to_end(machine: Machine) -> None:
     assert ran.returncode == 0, ran.stderr
     for piece in ("135 million parameters", "391", "costs.csv", "12 percent", "really happened"):
         assert piece in ran.stdout
+    after = ran.stdout.partition("(killed by signal 9)")[2]
+    assert "$ lash resume killed" in after
+    assert "391" in after
+    assert 2 == after.count("called in process")

@@ -8,6 +8,7 @@ and what comes back is checked: the demo fails if any of it isn't right.
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,8 @@ QUESTIONS: Final = (
 )
 
 HEAD: Final = """\
-lash demo: one session, three questions, a process for each, no API key.
+lash demo: three questions in one session, a process for each, then one that is killed
+in the middle of its turn. No API key.
 
 The model is SmolLM2-135M on this machine's CPU. With 135 million parameters it shows
 the machinery, not intelligence: other questions will often get silly answers. Point
@@ -38,6 +40,39 @@ lash at a real model with one option:
 
   OPENAI_API_KEY=… lash run "…" --model openai:gpt-5.2
   lash run "…" --model local:/path/to/any.gguf
+"""
+
+
+KILLS: Final = """\
+import os, signal
+from pathlib import Path
+
+from lash_cli import tools
+from lash_sdk import tool
+
+CALLS = Path("calls.txt")
+
+
+@tool(on_recovery="rerun")
+def calculate(expression: str) -> float:
+    \"\"\"Work out a sum; the first time, end the process in the middle of it.\"\"\"
+    with CALLS.open("a") as calls:
+        calls.write(f"called in process {os.getpid()}\\n")
+    if len(CALLS.read_text().splitlines()) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return tools.calculate(expression)
+"""
+"""A tool file: its first call is the last thing that its process does."""
+
+NOW_KILLED: Final = """
+Now a turn that doesn't get to its end. The first time its tool is called, it ends its own
+process with SIGKILL, as a crash or a power cut would; nothing gets to clean up.
+"""
+NOW_RESUMED: Final = """
+That process is gone, in the middle of a turn. What the turn had heard by then is in the
+store's journal: the question, and the model's wish to call the tool. Another process takes
+it up from there. The model isn't asked again for what it said; the tool is called again,
+because it says on_recovery="rerun".
 """
 
 
@@ -74,9 +109,26 @@ def _play(folder: Path) -> None:
     _check("lash sessions show", shown, [question for question, _ in QUESTIONS])
     _check("lash sessions show", shown, ["calculate", "list_folder", "read_file"])
     _check("lash usage", _lash(folder, "usage", "--session", "demo", *STORE), [MODEL, "total"])
+    _survive(folder)
 
 
-def _lash(folder: Path, *words: str) -> str:
+def _survive(folder: Path) -> None:
+    """Kill a process in the middle of its turn, and finish that turn in another."""
+    (folder / "kills.py").write_text(KILLS, encoding="utf-8")
+    question, expected = QUESTIONS[0]
+    turn = ("--model", MODEL, *STORE, "--tool", "kills.py:calculate")
+    print(NOW_KILLED)
+    _lash(folder, "run", question, "--session", "killed", *turn, ends=-signal.SIGKILL)
+    print(NOW_RESUMED, flush=True)
+    _check("lash resume", _lash(folder, "resume", "killed", *turn), expected)
+    _check("lash sessions show", _lash(folder, "sessions", "show", "killed", *STORE), expected)
+    calls = (folder / "calls.txt").read_text(encoding="utf-8")
+    print(f"\ncalls.txt, which the tool writes:\n{calls}", end="")
+    if len(set(calls.splitlines())) != 2:
+        raise DemoFailed(f"expected a call in each of two processes, found {calls!r}")
+
+
+def _lash(folder: Path, *words: str, ends: int = 0) -> str:
     """Run a command in *folder* with its output shown; return its standard output."""
     print(f"\n$ lash {shlex.join(words)}", flush=True)
     script = Path(sys.executable).with_name("lash")
@@ -89,8 +141,10 @@ def _lash(folder: Path, *words: str) -> str:
         while piece := process.stdout.read(1):
             said.append(piece)
             print(piece, end="", flush=True)
-    if process.returncode:
+    if process.returncode != ends:
         raise DemoFailed(f"lash {words[0]} ended with exit code {process.returncode}")
+    if ends:
+        print(f"(killed by signal {-ends})")
     return "".join(said)
 
 
