@@ -87,13 +87,15 @@ class Machine:
         )
         return Ran(code=done.returncode, out=done.stdout, err=done.stderr)
 
-    def start(self, *words: str, stdin: str = os.devnull) -> subprocess.Popen[str]:
+    def start(
+        self, *words: str, stdin: str = os.devnull, **variables: str
+    ) -> subprocess.Popen[str]:
         """Start `lash` as the leader of a process group of its own; *stdin* is a file."""
         with (self.work / stdin).open() as given:
             return subprocess.Popen(
                 [str(LASH), *words],
                 cwd=self.work,
-                env=self.environment,
+                env={**self.environment, **variables},
                 stdin=given,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
