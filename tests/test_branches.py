@@ -482,14 +482,17 @@ async def test_a_prefix_that_is_kept_is_not_told_again() -> None:
     async with app("a", "b", plugins=[Cuts]) as lash:
         session = await lash.session("s")
         await session.run("1")
-        size, leaf = len(session.graph), session.graph.leaf
+        await session.append([Note(plugin="cuts", type="mark", body=1)])
+        kept = session.graph.path()
         await session.run("2")
+        size = len(session.graph)
         await session.rewrite()
 
-        assert (["1", "a"], leaf) == (texts(session), session.graph.leaf)
-        assert 2 * size == len(session.graph)
+        assert ["1", "a"] == texts(session)
+        assert [True] * 4 == [a is b for a, b in zip(kept, session.graph.path(), strict=True)]
+        assert size == len(session.graph)
         assert await session.rewrite() is None
-        assert 3 == session.revision
+        assert 4 == session.revision
 
 
 @pytest.mark.parametrize("wrong", ["raises", "no history", "no pairs"])
@@ -662,6 +665,34 @@ async def test_a_fork_of_an_earlier_node_has_its_state() -> None:
 
         assert other.id.startswith("s~")
         assert (["1", "a"], 1, 1) == (texts(other), state(other), other.revision)
+
+
+async def test_a_fork_lists_the_tools_of_who_opens_it() -> None:
+    """
+    What was shown or hidden comes along; a tool that nothing can run doesn't.
+    """
+
+    @tool
+    async def add() -> int:
+        """Add."""
+        return 1
+
+    @tool
+    async def sub() -> int:
+        """Subtract."""
+        return 1
+
+    store = MemoryStore()
+    async with app("a", store=store, tools=[add, sub]) as lash:
+        session = await lash.session("s")
+        await session.run("1")
+        await session.hide("add", "sub")
+        await session.fork(id="t")
+    async with app("b", store=store, tools=[sub]) as lash:
+        other = await lash.session("t")
+        listed = {name: shown for name, (_, _, shown) in other.catalogue.items()}
+        assert {"sub": False} == listed
+        assert "b" == (await other.run("2")).text
 
 
 async def test_a_fork_needs_a_free_id_and_a_history() -> None:
