@@ -257,6 +257,27 @@ async def test_attachments_stay_with_who_waits() -> None:
         assert b"pixel" == await session.blob(picture.blob)
 
 
+async def test_a_fork_of_a_session_that_others_made_has_its_history() -> None:
+    """
+    What this process knows of it may be old: the store knows.
+    """
+    store, gate = MemoryStore(), Gate()
+    async with (
+        opened(store, on_busy="fork") as theirs,
+        opened(store, echo, gate) as ours,
+    ):
+        assert 0 == theirs.revision
+        await ours.run("1")
+        running = line_up(ours, "2")
+        await gate.reached.wait()
+        turn = await soon(theirs.run("aside"))
+        gate.free.set()
+        await soon(running)
+
+        assert turn.session.startswith("s~")
+        assert ("to aside", 2) == (turn.text, turn.index)
+
+
 WAITER = """
 import asyncio, sys
 from lash_sdk import Lash

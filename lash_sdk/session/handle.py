@@ -289,7 +289,8 @@ class Session(View):
         except SessionBusy:
             turn = mint()
             id = f"{self.id}~{turn}"
-            if lane.live.revision:
+            head = await lane.live.store.head(self.id)
+            if head is not None and head.revision:
                 await lane.live.store.fork(self.id, id)
             async with await self._desk.open(id) as other:
                 record: TurnRecord = await other._lane.run(replace(ask, turn=turn))
