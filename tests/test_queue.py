@@ -262,10 +262,7 @@ async def test_a_fork_of_a_session_that_others_made_has_its_history() -> None:
     What this process knows of it may be old: the store knows.
     """
     store, gate = MemoryStore(), Gate()
-    async with (
-        opened(store, on_busy="fork") as theirs,
-        opened(store, echo, gate) as ours,
-    ):
+    async with opened(store, on_busy="fork") as theirs, opened(store, echo, gate) as ours:
         assert 0 == theirs.revision
         await ours.run("1")
         running = line_up(ours, "2")

@@ -300,7 +300,7 @@ def test_an_export_that_is_not_whole_is_refused(used: Machine) -> None:
 
 
 def test_verify_reads_everything(used: Machine) -> None:
-    """A flipped bit is found and named; the other sessions are whole."""
+    """A changed word is found and named; what's before it can be saved, others are whole."""
     whole = used.lash("sessions", "verify", "--json")
     path = used.home / ".local/share/lash/sessions.db"
     with closing(sqlite3.connect(path)) as db, db:
@@ -316,6 +316,14 @@ def test_verify_reads_everything(used: Machine) -> None:
     assert "isn't what was stored" in found["sums"]
     assert (0, True) == (one.code, one.out.rstrip().endswith("whole"))
     assert 4 == used.lash("sessions", "verify", "nobody").code
+
+    saved = used.lash("sessions", "export", "sums", "-o", "saved.jsonl")
+    store = ("--store", "sqlite:///saved.db")
+    assert 4 == saved.code and "what's before it was exported" in saved.err
+    assert 0 == used.lash("sessions", "import", "saved.jsonl", *store).code
+    assert [QUESTION] == [
+        turn["ask"] for turn in used.lash("sessions", "tree", "sums", *store, "--json").body
+    ]
 
 
 def test_delete_asks_first(used: Machine) -> None:

@@ -25,8 +25,9 @@ from lash_sdk.usage import UsageRow
 from .failures import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
+    from lash_sdk.commits import Head
     from lash_sdk.graph import Node
     from lash_sdk.ports import Page, Store
 
@@ -39,29 +40,40 @@ Line = dict[str, Any]
 # --- writing -------------------------------------------------------------------
 
 
-async def written(store: Store, session: str) -> AsyncIterator[str]:
+async def written(store: Store, session: str) -> tuple[list[str], StoreCorrupt | None]:
     """
-    Yield a session's lines, without their ends.
+    Return a session's lines, without their ends, and what's wrong after them.
+
+    A damaged session is told up to its last good revision.
 
     Raises:
         CommandError: There's no such session.
-        StoreError: It can't be read.
+        StoreError: None of it can be read.
     """
-    hash = hashlib.sha256()
-    count = 0
-    async for each in _parts(store, session):
-        line = encode(each).decode("ascii")
-        hash.update(line.encode("ascii") + b"\n")
-        count += 1
-        yield line
-    yield encode({"part": "end", "lines": count, "sha256": hash.hexdigest()}).decode("ascii")
-
-
-async def _parts(store: Store, session: str) -> AsyncIterator[Line]:
     head = await store.head(session)
     if head is None:
         raise CommandError(f"no session {session!r}", way_out="lash sessions list")
-    yield {
+    parts: list[Line] = []
+    last, damage = head if head.revision == 0 else None, None
+    try:
+        pending: list[Line] = []
+        told: set[str] = set()
+        async for page in store.load(session):
+            pending += [part async for part in _page(store, page, told)]
+            if page.head is not None and page.revision <= head.revision:
+                parts, pending, last = parts + pending, [], page.head
+    except StoreCorrupt as error:
+        damage = error
+    if last is None:
+        raise damage or StoreCorrupt(f"session {session!r} has no commit")
+    if damage is None:
+        items = await store.pending(session)
+        parts += [{"part": "inbox", "key": item.key, "body": item.body} for item in items]
+    return list(_sealed([_header(last), *parts])), damage
+
+
+def _header(head: Head) -> Line:
+    return {
         "lash": "session",
         "format": FORMAT,
         "session": head.session,
@@ -72,13 +84,16 @@ async def _parts(store: Store, session: str) -> AsyncIterator[Line]:
         "parent": head.parent,
         "forked_from": None if head.forked_from is None else list(head.forked_from),
     }
-    told: set[str] = set()
-    async for page in store.load(session):
-        if page.head is None or page.revision <= head.revision:
-            async for part in _page(store, page, told):
-                yield part
-    for item in await store.pending(session):
-        yield {"part": "inbox", "key": item.key, "body": item.body}
+
+
+def _sealed(parts: Sequence[Line]) -> Iterator[str]:
+    """Yield *parts* in canonical form, then the hash of it all."""
+    hash = hashlib.sha256()
+    for each in parts:
+        line = encode(each).decode("ascii")
+        hash.update(line.encode("ascii") + b"\n")
+        yield line
+    yield encode({"part": "end", "lines": len(parts), "sha256": hash.hexdigest()}).decode("ascii")
 
 
 async def _page(store: Store, page: Page, told: set[str]) -> AsyncIterator[Line]:

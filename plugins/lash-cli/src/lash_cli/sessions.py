@@ -147,8 +147,8 @@ def export_session(id: str, options: Options, *, output: str) -> int:
 
     async def main() -> int:
         async with _looking(options) as lash:
-            lines = [line async for line in written(lash.store, id)]
-            unfinished = await lash.store.journal(id)
+            lines, damage = await written(lash.store, id)
+            unfinished = damage is None and await lash.store.journal(id)
         text = "\n".join(lines) + "\n"
         if output in ("", "-"):
             sys.stdout.write(text)
@@ -161,6 +161,9 @@ def export_session(id: str, options: Options, *, output: str) -> int:
                 f" lash resume {id} finishes it",
                 file=sys.stderr,
             )
+        if damage is not None:
+            print(f"error: {damage}; what's before it was exported", file=sys.stderr)
+            return STORE
         return OK
 
     return run_async(main())

@@ -175,18 +175,23 @@ def batches(plans: Plans) -> Iterator[Plans]:
 # --- what is in them -----------------------------------------------------------
 
 
-def read(db: apsw.Connection, session: str, plans: Plans) -> list[Page]:
+def read(db: apsw.Connection, session: str, plans: Plans) -> tuple[list[Page], StoreCorrupt | None]:
     """
-    Return pages, every hash in them checked.
+    Return pages, every hash in them checked, and what's wrong with the one after.
 
     Raises:
         SessionDeleted: It was, since they were planned.
-        StoreCorrupt: A part isn't what was stored.
     """
     if db.execute("select state from sessions where id=?", (session,)).get == DELETED:
         raise SessionDeleted(session)
     memo = Memo()
-    return [_page(db, each, memo) for each in plans]
+    found: list[Page] = []
+    try:
+        for each in plans:
+            found.append(_page(db, each, memo))
+    except StoreCorrupt as error:
+        return found, error
+    return found, None
 
 
 def _page(db: apsw.Connection, plan: Plan, memo: Memo) -> Page:

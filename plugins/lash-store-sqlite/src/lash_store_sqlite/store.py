@@ -123,8 +123,11 @@ class SqliteStore(Store):
         """Yield what was committed after revision *since*, oldest first."""
         plans = await self._read(pages.plan, session, since)
         for batch in pages.batches(plans):
-            for page in await self._read(pages.read, session, batch):
+            found, damage = await self._read(pages.read, session, batch)
+            for page in found:
                 yield page
+            if damage is not None:
+                raise damage
 
     async def node(self, id: str) -> Node | None:
         """Return a node by its id, whatever its session."""
