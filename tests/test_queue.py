@@ -184,6 +184,27 @@ async def test_who_stops_waiting_leaves_nothing_behind(how: str) -> None:
         assert ["go", "first"] == [message.text for message in (await soon(running)).messages]
 
 
+async def test_an_app_that_closes_takes_its_line_along(tmp_path: Path) -> None:
+    """
+    Before its store is closed: whoever waited is told, and said nothing.
+    """
+    url, gate = f"sqlite:///{tmp_path / 'app.db'}", Gate()
+    async with Lash(model=ScriptedModel([gate]), store=url, on_busy="queue") as lash:
+        session = await lash.session("s")
+        tasks = [line_up(session, "go")]
+        await gate.reached.wait()
+        tasks += [line_up(session, str(at)) for at in range(3)]
+        await waits(lash.store, 3)
+    first, *others = await soon(asyncio.gather(*tasks, return_exceptions=True))
+
+    assert "cancelled" == first.outcome.reason
+    assert [SessionClosed] * 3 == [type(error) for error in others]
+    async with Lash(model=ScriptedModel([echo]), store=url) as lash:
+        assert () == tuple(await lash.store.pending("s"))
+        turn = await (await lash.session("s")).run("on")
+        assert ["on", "to on"] == [message.text for message in turn.messages]
+
+
 async def test_a_turn_that_is_refused_leaves_its_place() -> None:
     """
     Its caller has heard so; nobody else is to say it again.

@@ -104,11 +104,18 @@ class Door:
             await self.step_out(place)
             raise
 
+    async def emptied(self) -> None:
+        """Return once nobody waits in line; the door is closed."""
+        while self.waiting:  # noqa: ASYNC110 - they notice by looking too
+            await asyncio.sleep(PAUSE)
+
     async def step_out(self, place: Place | None) -> None:
         """Give up a place in the line, used or not."""
         if place is not None:
-            self.waiting.discard(place.turn)
-            await place.leave()
+            try:
+                await place.leave()
+            finally:
+                self.waiting.discard(place.turn)
 
     async def leave(self, claim: Claim | None) -> None:
         """Let the next one in."""

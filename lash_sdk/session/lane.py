@@ -170,6 +170,7 @@ class Lane:
             return
         self.door.closed = True  # first, so that no turn that queues begins
         await self.cancel()
+        await self.door.emptied()
         live = self.live
         if live.plans.on_session_closed is not None:
             await live.plans.on_session_closed(live.context())
