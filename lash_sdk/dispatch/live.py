@@ -19,7 +19,7 @@ from ..errors import Unavailable
 from ..events import PluginEmitted, PluginFailed, SessionEvent, ToolProgressed
 from ..graph import Graph, History
 from ..hooks.specs import Projector
-from ..journal import OpenSeam, Seam
+from ..journal import Seam
 from ..json import Json, check
 from ..messages import Blob, Message
 from ..plugins.faults import Faults
@@ -34,7 +34,7 @@ from ..usage import Ledger, UsageRow
 from .projection import project
 from .toolbox import Toolbox
 
-OPEN: Final = OpenSeam()
+OPEN: Final = Seam()
 """Where a turn stands without a journal."""
 
 MODEL_HOOKS: Final = (

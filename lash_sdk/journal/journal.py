@@ -15,10 +15,10 @@ from ..hooks.plugin import Plugin
 from ..plugins.state import PREFIX, restore, save, states
 from ..ports import Claim, JournalRow, Store
 from .facts import EVENT, INPUT, INTENT, RESULT, Began, CallResult, Heard, Intent, Row, read_row
-from .seam import Do
+from .seam import Do, Seam
 
 
-class Journal:
+class Journal(Seam):
     """
     The record of one turn, and the seam that keeps it.
 
