@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import sys
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from lash_sdk import Lash
 from lash_sdk.errors import LashError, ModelError
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
     from .screen import Screen
     from .settings import Options, Settings
+
+
+NOBODY: Final = f"scripted:{os.devnull}"
+"""A model with nothing to say, for a turn that asks none."""
 
 
 @runtime_checkable
@@ -95,13 +100,14 @@ def resume(id: str, options: Options, *, discard: bool, as_json: bool) -> int:
     """Finish or settle the unfinished turn of session *id*; return the exit code."""
     settings = read_settings(options)
     screen: Screen = JsonLines() if as_json else Terminal()
+    model = options.model or (NOBODY if discard else None)
 
     async def main() -> int:
         with Interrupts() as interrupts:
             async with opened(settings) as lash:
                 if await lash.store.head(id) is None and not await lash.store.journal(id):
                     raise CommandError(f"no session {id!r}", way_out="lash sessions list")
-                async with lash.session(id, model=options.model) as session:
+                async with lash.session(id, model=model) as session:
                     return await _finish_turn(lash, session, screen, interrupts, discard=discard)
 
     return run_async(main())
@@ -116,7 +122,8 @@ async def _finish_turn(
         return OK
     if not session.policy.model:
         raise no_model(lash)
-    await _prepare(lash, session, screen)
+    if not discard:
+        await _prepare(lash, session, screen)
     unwatch = session.listen(screen.show)
     try:
         record = await (session.discard() if discard else session.resume())
