@@ -5,6 +5,7 @@ Watching a session across turns: nothing committed is missed, and nothing waits.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -411,3 +412,61 @@ async def test_two_observers_see_the_same() -> None:
 
     assert PLAIN == kinds(first)
     assert first == second
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_no_commit_is_missed_or_seen_twice_whoever_comes_and_goes(
+    seed: int, store: MemoryStore
+) -> None:
+    """
+    Turns, settings and another process on one side; on the other an observer who is
+    slow, leaves at any time and comes back with the last cursor.
+    """
+    chance = random.Random(seed)
+    done = asyncio.Event()
+    found: list[Seen] = []
+
+    async def work(ours: Session, theirs: Session) -> None:
+        for at in range(12):
+            session = ours if chance.random() < 0.7 else theirs
+            if chance.random() < 0.7:
+                await session.run(str(at))
+            else:
+                await session.configure(instructions=f"{at} {session is ours}")
+            await asyncio.sleep(chance.random() * 0.004)
+        done.set()
+
+    async def watch(session: Session) -> None:
+        while not (done.is_set() and found and last(found) == 12):
+            cursor = found[-1].cursor if found else None
+            stay = chance.randrange(1, 9)
+            async with aclosing(session.observe(cursor)) as observation:
+                async for each in observation:
+                    found.append(each)
+                    await asyncio.sleep(chance.random() * 0.002)
+                    stay -= 1
+                    if not stay or (done.is_set() and last(found) == 12):
+                        break
+
+    def last(found: list[Seen]) -> int:
+        heads = [each.event.head.revision for each in found if isinstance(each.event, Committed)]
+        return heads[-1] if heads else 0
+
+    async with (
+        opened(*["x"] * 12, store=store, on_busy="queue") as ours,
+        opened(*["x"] * 12, store=store, on_busy="queue") as theirs,
+    ):
+        async with asyncio.timeout(20):
+            await asyncio.gather(work(ours, theirs), watch(ours))
+
+    revisions = [each.event.head.revision for each in found if isinstance(each.event, Committed)]
+    first = found[0].event
+    assert isinstance(first, Snapshot)
+    assert list(range(first.revision + 1, 13)) == revisions
+    assert 1 == sum(isinstance(each.event, Snapshot) for each in found)
+    ended: list[int] = []
+    for each in found:  # a turn that was seen live was over before its commit was seen
+        if isinstance(each.event, TurnEnded):
+            ended.append(each.event.revision)
+        elif isinstance(each.event, Committed) and each.event.head.revision in ended:
+            assert ended[-1] == each.event.head.revision

@@ -77,6 +77,9 @@ class Observer:
             if (first := await self._start(cursor)) is not None:
                 yield first
             moved = True
+            if (before := feed.after(self._at - 1)) is not None:  # whose commit isn't seen yet
+                async for seen in self._of(before[1]):
+                    yield seen
             while True:
                 async for seen in self._live():
                     yield seen
@@ -116,9 +119,14 @@ class Observer:
             self._at, event = step
             self._turn = "" if isinstance(event, TurnEnded) else getattr(event, "turn", self._turn)
             yield self._seen(event)
-            if isinstance(event, TurnEnded) and event.committed:
-                async for seen in self._commits(event.revision):
-                    yield seen
+            async for seen in self._of(event):
+                yield seen
+
+    async def _of(self, event: SessionEvent) -> Sights:
+        """Yield the commit of a turn, if *event* is its end, after those before it."""
+        if isinstance(event, TurnEnded) and event.committed and event.revision > self._revision:
+            async for seen in self._commits(event.revision):
+                yield seen
 
     async def _commits(self, last: int | None) -> Sights:
         """
