@@ -1,0 +1,139 @@
+"""Commits, read back: each one's hash checked against the one before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from lash_sdk.commits import Head, Part, Receipt, chain_hash, part_hash
+from lash_sdk.errors import StoreCorrupt
+
+from .pieces import manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from psycopg.rows import TupleRow
+
+LINKS: Final = """
+select c.key, s.id, c.revision, coalesce(c.operation, ''), c.at, c.turns, c.nodes,
+  b.id, l.id, k.id, c.pending, o.id, f.revision, c.manifest,
+  encode(c.hash, 'hex'), encode(p.hash, 'hex'), c.parts
+from unnest(%b::bigint[]) as w (key)
+join @schema@.commits c on c.key = w.key
+join @schema@.sessions s on s.key = c.session
+left join @schema@.commits p on p.key = c.parent
+left join @schema@.nodes b on b.commit = c.base_commit and b.place = c.base_place
+left join @schema@.nodes l on l.commit = c.leaf_commit and l.place = c.leaf_place
+left join @schema@.sessions k on k.key = c.maker
+left join @schema@.commits f on f.key = s.origin
+left join @schema@.sessions o on o.key = f.session
+"""
+"""The commits of these keys, with the ids of what they refer to."""
+
+MANIFESTS: Final = """
+select m.key, m.names, m.refs, m.hash = sha256(array_send(m.names) || array_send(m.refs))
+from @schema@.manifests m
+where m.key = any (
+  select c.manifest from unnest(%b::bigint[]) as w (key) join @schema@.commits c on c.key = w.key)
+"""
+"""The manifests that the commits of these keys have."""
+
+
+class Link(NamedTuple):
+    """A commit; without an operation it's a fork's first."""
+
+    key: int
+    session: str
+    revision: int
+    operation: str
+    at: float
+    turns: int
+    nodes: int
+    base: str | None
+    leaf: str | None
+    maker: str | None
+    pending: str | None
+    origin: str | None
+    last: int | None
+    manifest: int | None
+    hash: str
+    before: str | None
+    parts: bytes
+
+    def head(self, manifests: Mapping[int, Mapping[str, str]]) -> Head:
+        """
+        Return where it left its session.
+
+        Raises:
+            StoreCorrupt: Its manifest isn't there.
+        """
+        if self.manifest is not None and self.manifest not in manifests:
+            raise StoreCorrupt(f"manifest {self.manifest} isn't there")
+        return Head(
+            session=self.session,
+            revision=self.revision,
+            leaf=self.leaf,
+            turns=self.turns,
+            manifest={} if self.manifest is None else manifests[self.manifest],
+            updated=self.at,
+            operation=self.operation,
+            parent=self.maker,
+            pending=self.pending,
+            forked_from=None if self.origin is None else (self.origin, self.last or 0),
+        )
+
+    def receipt(self) -> Receipt:
+        """Return its receipt."""
+        return Receipt(
+            session=self.session,
+            operation=self.operation,
+            revision=self.revision,
+            leaf=self.leaf,
+            cursor=self.key,
+        )
+
+    def check(self, place: int, part: Part) -> None:
+        """
+        Accept a part that's what was stored.
+
+        Raises:
+            StoreCorrupt: It isn't.
+        """
+        if self.parts[place * 32 : place * 32 + 32].hex() != part_hash(part):
+            raise self.corrupt(f"{part[0]} {part[1]!r}")
+
+    def corrupt(self, what: str = "") -> StoreCorrupt:
+        """Return the error for a commit that isn't what was stored."""
+        what = what or f"commit {self.operation!r}"
+        return StoreCorrupt(
+            f"session {self.session!r}: {what} isn't what was stored;"
+            f" revision {self.revision - 1} is the last good one"
+        )
+
+
+def linked(rows: Sequence[TupleRow]) -> dict[int, Link]:
+    """
+    Return commits by their keys.
+
+    Raises:
+        StoreCorrupt: One isn't chained to the one before it.
+    """
+    links = {row[0]: Link(*row) for row in rows}
+    for link in links.values():
+        hashes = [link.parts[at : at + 32].hex() for at in range(0, len(link.parts), 32)]
+        if chain_hash(link.before or "", link.operation, hashes) != link.hash:
+            raise link.corrupt()
+    return links
+
+
+def manifested(rows: Sequence[TupleRow]) -> dict[int, dict[str, str]]:
+    """
+    Return manifests by their keys.
+
+    Raises:
+        StoreCorrupt: One isn't what was stored.
+    """
+    for key, _, _, sound in rows:
+        if not sound:
+            raise StoreCorrupt(f"manifest {key} isn't what was stored")
+    return {key: manifest(names, refs) for key, names, refs, _ in rows}
