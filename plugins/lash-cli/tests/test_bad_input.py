@@ -65,13 +65,23 @@ def test_an_empty_prompt(machine: Machine, prompt: str) -> None:
         ("sqlite:///.", 4, "can't open"),
         ("sqlite:///", 2, "expected 'sqlite:///relative.db'"),
         ("app.db", 2, "store 'app.db': expected a URL"),
-        ("postgresql://here/x", 3, "install lash-store-postgres"),
+        ("postgresql://127.0.0.1:1/x", 4, "postgresql://127.0.0.1:1/x"),
+        ("postgresql://[here/x", 2, "expected 'postgresql://"),
     ],
 )
 def test_a_store_that_cannot_be_used(machine: Machine, store: str, code: int, says: str) -> None:
-    """No folder, a folder, no path, no URL, no package."""
+    """No folder, a folder, no path, no URL, no server."""
     model = machine.script("never")
     refused(machine, "run", "Hi", "-m", model, "--store", store, code=code, says=says)
+
+
+def test_a_store_whose_plugin_is_disabled(machine: Machine) -> None:
+    """Whoever disabled it may have forgotten."""
+    machine.write("lash.toml", "[plugins]", 'disable = ["postgres"]')
+    store = "postgresql://127.0.0.1:1/x"
+    model = machine.script("never")
+    says = "lash-store-postgres is installed but disabled"
+    refused(machine, "run", "Hi", "-m", model, "--store", store, code=3, says=says)
 
 
 def test_a_database_that_is_not_ours_is_left_alone(machine: Machine) -> None:
