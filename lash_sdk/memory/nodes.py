@@ -24,7 +24,8 @@ class Nodes:
 
     def __init__(self) -> None:
         self._shown: dict[str, Entry] = {}
-        self._hidden: dict[str, Entry | None] = {}  # tombstones; None once they were vacuumed
+        self._hidden: dict[str, Entry] = {}  # those with a tombstone
+        self._emptied: set[str] = set()  # those of them that were vacuumed
         self._origins: dict[str, tuple[str, int]] = {}  # also of sessions that are deleted
 
     def __contains__(self, id: str) -> bool:
@@ -100,27 +101,27 @@ class Nodes:
 
     def path(self, leaf: str | None) -> tuple[Node, ...]:
         """Return the nodes from the root to *leaf* that nothing hides."""
-        found = [entry.node for entry in self._ancestors(leaf) if entry.node.id in self._shown]
-        return tuple(reversed(found))
+        return tuple(reversed([e.node for e in self._ancestors(leaf) if e.node.id in self._shown]))
 
     def _ancestors(self, leaf: str | None) -> Iterator[Entry]:
-        while leaf is not None:
-            found = self._shown.get(leaf) or self._hidden.get(leaf)
-            if found is None:
-                return
+        while leaf and (found := self._shown.get(leaf) or self._hidden.get(leaf)):
             yield found
             leaf = found.node.parent
 
     def sweep(self, owners: Collection[str], leaves: Iterable[str | None]) -> None:
         """Keep the nodes of *owners*, what those stand on, and the paths to *leaves*."""
-        live = {id for id, entry in self._shown.items() if entry.head.session in owners}
-        starts = {self._shown[id].node.parent for id in live} - live
+        every = self._shown | self._hidden
+        live = {id for id, entry in every.items() if entry.head.session in owners}
+        starts = {every[id].node.parent for id in live} - live
         for start in starts.union(leaves):
             for entry in self._ancestors(start):
                 if entry.node.id in live:
                     break
                 live.add(entry.node.id)
-        self._shown = {id: entry for id, entry in self._shown.items() if id in live}
+        for kept in (self._shown, self._hidden):
+            for id in kept.keys() - live:
+                del kept[id]
+        self._emptied &= live
 
     def hide(self, session: str, nodes: Iterable[str], leaves: Collection[str | None]) -> int:
         """
@@ -140,6 +141,5 @@ class Nodes:
 
     def vacuum(self) -> int:
         """Forget what is hidden, but not that it was; return how many nodes."""
-        found = [id for id, entry in self._hidden.items() if entry is not None]
-        self._hidden.update(dict.fromkeys(found))
+        found, self._emptied = self._hidden.keys() - self._emptied, set(self._hidden)
         return len(found)

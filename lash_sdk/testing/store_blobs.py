@@ -223,6 +223,38 @@ class StoreBlobs:
         assert receipt == await opened.receipt("a", "a-1")
         assert ["a-0:0", "a-0:1", "z:0"] == [n.id for n in (await loaded(opened, "a"))[0]]
 
+    @needs("vacuum", "fork")
+    async def test_c122_a_fork_keeps_what_is_left_of_its_path(self, opened: Store) -> None:
+        """
+        It went back; then the node where it began was removed.
+        """
+        await opened.commit(turn("a", 0))
+        await opened.commit(turn("a", 1))
+        await opened.fork("a", "f")
+        for session, revision in (("f", 1), ("a", 2)):
+            back = turn(session, revision, operation=f"back-{session}", nodes=(), leaf="a-0:1")
+            await opened.commit(back)
+
+        assert 2 == await opened.tombstone("a", ["a-1:0", "a-1:1"])
+        for removed in (2, 0):
+            assert ["a-0:0", "a-0:1"] == [n.id for n in (await loaded(opened, "f"))[0]]
+            assert removed == await opened.vacuum()
+        await opened.delete("a")
+        assert ["a-0:0", "a-0:1"] == [n.id for n in (await loaded(opened, "f"))[0]]
+
+    @needs("vacuum")
+    async def test_c122_a_delete_takes_what_is_hidden_along(self, opened: Store) -> None:
+        """
+        Of a deleted session only its id is left.
+        """
+        branch = chain("z", None, [user("another way")])
+        await opened.commit(turn("a", 0))
+        await opened.commit(turn("a", 1, operation="z", nodes=branch, leaf="z:0"))
+        assert 2 == await opened.tombstone("a", ["a-0:0", "a-0:1"])
+        await opened.delete("a")
+
+        assert 0 == await opened.vacuum()
+
     @needs("vacuum")
     async def test_c123_what_a_head_stands_on_cannot_be_hidden(self, opened: Store) -> None:
         """
