@@ -1,0 +1,180 @@
+"""Races run one after another, and what they report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from random import Random
+from tempfile import mkdtemp
+from typing import Final, TypeAlias
+
+from lash_sdk.testing.store_crew import Crew
+
+from .arena import Race, Racers, Row
+from .lash_races import Played, Stage, storm, two_resume
+from .places import Arena, sqlite
+from .races import Tally, judge
+from .report import Report
+from .zombies import haunt
+
+Make: TypeAlias = Callable[[Path], AbstractContextManager[Arena]]
+
+SHARE: Final = 0.2
+"""What share of the commits on one session has to meet another's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """How much has to happen at least."""
+
+    acks: int
+    kills: int = 0
+    stops: int = 0
+    seconds: float = 60.0  # after which no row is run once more for it
+
+
+async def run_rows(make: Make, rows: Iterable[Row], folder: Path, racers: Racers) -> Tally:
+    """Return what races came to, each on a place of its own."""
+    tally = Tally()
+    for row in rows:
+        place = Path(mkdtemp(dir=folder))
+        with make(place) as arena:
+            ran = Race(row, arena.place, place, racers).run()
+            store = arena.place.handle()
+            await store.open()
+            try:
+                tally.add(ran, *await judge(ran, store))
+            finally:
+                await store.close()
+    return tally
+
+
+async def report_races(
+    name: str,
+    make: Make,
+    rows: Sequence[Row],
+    floor: Floor,
+    folder: Path,
+    planted: Sequence[str] = (),
+) -> Report:
+    """Return the report of races on one kind of store; *planted* are faulty ones on SQLite."""
+    start = time.monotonic()
+    (errors := folder / "errors").mkdir()
+    racers = Racers(errors)
+    try:
+        tally = await run_rows(make, rows, folder, racers)
+        while tally.short_of(floor.acks, floor.kills, floor.stops):
+            if time.monotonic() - start > floor.seconds:
+                break
+            again = [replace(row, seed=row.seed + tally.rows) for row in rows[:4]]
+            tally.take(await run_rows(make, again, folder, racers))
+        caught = [
+            bool(
+                (await run_rows(partial(sqlite, factory=factory), FOUND_BY, folder, racers)).broken
+            )
+            for factory in planted
+        ]
+    finally:
+        racers.dismiss()
+    broken = [*tally.broken, *racers.complaints()]
+    if tally.contended and min(tally.contended) < SHARE:
+        broken.append(f"expected {SHARE:.0%} conflicts on one session, found {tally.figures}")
+    if tally.kills < floor.kills or tally.stops < floor.stops:
+        broken.append(f"expected {floor}, found {tally.kills} kills and {tally.stops} stops")
+    return Report(
+        battery=f"races/{name}",
+        seed=rows[0].seed,
+        cases=len(rows),
+        planned=len(rows),
+        operations=tally.acks,
+        floor=floor.acks,
+        faults=tally.kills + tally.stops,
+        violations=tuple(broken),
+        caught=sum(caught),
+        planted=len(caught),
+        seconds=time.monotonic() - start,
+        figures=tally.figures,
+    )
+
+
+FOUND_BY: Final = (Row(seconds=0.8),)
+"""The race that finds planted faults."""
+
+
+async def report_zombies(
+    name: str, make: Make, rounds: int, floor: int, folder: Path, planted: str = ""
+) -> Report:
+    """Return the report of zombies on one kind of store; *planted* is a faulty one on SQLite."""
+    start = time.monotonic()
+    crew = Crew()
+    try:
+        with make(folder) as arena:
+            seen = await haunt(arena.place, arena.sever, crew, rounds, Random(0))
+        caught = False
+        if planted:
+            (other := folder / "planted").mkdir()
+            with sqlite(other, planted) as arena:
+                caught = bool((await haunt(arena.place, arena.sever, crew, 4, Random(0))).broken)
+    finally:
+        crew.dismiss()
+    return Report(
+        battery=f"zombies/{name}",
+        seed=0,
+        cases=seen.zombies + seen.sleepers,
+        planned=rounds,
+        operations=seen.zombies,
+        floor=floor,
+        faults=rounds,
+        violations=tuple(seen.broken),
+        caught=int(caught),
+        planted=int(bool(planted)),
+        seconds=time.monotonic() - start,
+        figures={"whose commit was first": seen.won, "that kept their claim": seen.sleepers},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Show:
+    """How much apps do: dead turns, and storms of so many turns by so many apps."""
+
+    resumed: int
+    storms: int
+    apps: int
+    turns: int
+
+
+async def report_apps(name: str, make: Make, show: Show, folder: Path) -> Report:
+    """Return the report of apps in several processes on one session."""
+    start = time.monotonic()
+    seen = Played()
+    policies = ("reject", "queue", "fork")
+    with make(folder) as arena:
+        stage = Stage(arena.place, folder / "effects.txt")
+        store = arena.place.handle()
+        await store.open()
+        try:
+            for number in range(show.resumed):
+                await two_resume(seen, stage, store, f"dead{number}")
+            for number in range(show.storms):
+                for policy in policies:
+                    size = show.apps, show.turns
+                    await storm(seen, stage, store, f"{policy}{number}", policy, size)
+        finally:
+            await store.close()
+            stage.close()
+    wanted = show.storms * len(policies) * show.apps * show.turns
+    return Report(
+        battery=f"apps/{name}",
+        cases=seen.resumed + (seen.turns + seen.refused) // (show.apps * show.turns),
+        planned=show.resumed + show.storms * len(policies),
+        operations=seen.turns,
+        floor=wanted * 2 // 3,  # of those that meet a busy session, a third is refused
+        faults=show.resumed,
+        violations=tuple(seen.broken),
+        seconds=time.monotonic() - start,
+        figures={"dead turns finished once": seen.resumed, "refused": seen.refused},
+    )
