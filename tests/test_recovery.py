@@ -813,6 +813,80 @@ async def test_an_effect_does_not_begin_if_its_rows_cannot_be_kept(at: int) -> N
         assert (["charge"] if at == 2 else []) == bench.ran
 
 
+class Loses(MemoryStore):
+    """
+    Does what it's asked once, and loses the reply; then it may be away for a while.
+    """
+
+    def __init__(self, method: str, *, away: bool = False) -> None:
+        super().__init__()
+        self.method = method
+        self.away = away
+
+    def lose(self, method: str) -> None:
+        if method == self.method:
+            self.method = "receipt" if self.away and method == "commit" else ""
+            raise StoreError(f"{method}: the reply was lost")
+
+    async def commit(self, commit: Commit) -> Receipt:
+        receipt = await super().commit(commit)
+        self.lose("commit")
+        return receipt
+
+    async def receipt(self, session: str, operation: str) -> Receipt | None:
+        self.lose("receipt")
+        return await super().receipt(session, operation)
+
+    async def journal_put(self, claim: Claim, rows: Sequence[JournalRow]) -> None:
+        await super().journal_put(claim, rows)
+        self.lose("journal_put")
+
+    async def release(self, claim: Claim) -> None:
+        await super().release(claim)
+        self.lose("release")
+
+
+@pytest.mark.parametrize("method", ["commit", "release"])
+async def test_a_turn_that_landed_is_returned_though_a_reply_was_lost(method: str) -> None:
+    """
+    Whoever is told of an error takes it that nothing was written.
+    """
+    async with opened(Loses(method), "done", "more") as session:
+        turn = await session.run("go")
+
+        assert ("done", 1) == (turn.text, session.revision)
+        assert not session.interrupted
+        assert 2 == (await session.run("on")).index
+
+
+async def test_a_commit_that_nobody_can_ask_about_is_found_by_the_next_turn() -> None:
+    """
+    Nothing is added to the record of a turn that may be committed: it would stand
+    there alone, and the session couldn't be opened again.
+    """
+    store = Loses("commit", away=True)
+    async with opened(store, "done") as session:
+        with pytest.raises(StoreError, match="commit: the reply was lost"):
+            await session.run("go")
+    assert () == tuple(await store.journal("s"))
+    async with opened(store, "more") as session:
+        assert 1 == session.revision and not session.interrupted
+        assert 2 == (await session.run("on")).index
+
+
+async def test_a_turn_whose_input_cannot_be_recorded_leaves_nothing() -> None:
+    """
+    Not even the row of which nobody knew that it was there.
+    """
+    store = Loses("journal_put")
+    async with opened(store, "done") as session:
+        with pytest.raises(StoreError):
+            await session.run("go")
+        assert not session.interrupted
+        assert () == tuple(await store.journal("s"))
+        assert "done" == (await session.run("again")).text
+
+
 def test_a_blob_is_not_a_part_of_a_rows_body() -> None:
     """
     Its reference is; bytes go beside.

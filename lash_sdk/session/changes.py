@@ -10,7 +10,7 @@ from typing import Any
 from ..commits import Commit, Component, Receipt
 from ..contexts import ConfigContext
 from ..dispatch.toolbox import ToolState
-from ..errors import InvalidInput, RevisionConflict, TurnInterrupted
+from ..errors import InvalidInput, RevisionConflict, StoreError, TurnInterrupted
 from ..graph import Content, Note, chain, check_pairs
 from ..hooks.answers import Visibility
 from ..json import check
@@ -54,6 +54,11 @@ async def commit(lane: Lane, claim: Claim | None, **parts: Any) -> Receipt:
     except RevisionConflict:
         await lane.refresh()
         raise
+    except StoreError:  # maybe after the commit landed
+        known = await live.store.receipt(live.id, body.operation)
+        if known is None:
+            raise
+        receipt = known
     live.revision = receipt.revision
     live.ledger.add(live.pending)
     live.pending.clear()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from ..dispatch.live import Live
-from ..errors import SessionBusy, SessionClosed
+from ..errors import SessionBusy, SessionClosed, StoreError
 from ..messages import Message
 from ..ports import Claim
 from .line import Place, first, join
@@ -19,6 +20,8 @@ LONGEST: Final = 0.1
 
 LINE: Final = frozenset(("inbox", "journal"))
 """What a store has to have for a line that other processes know of."""
+
+log = logging.getLogger("lash.session")
 
 
 class Door:
@@ -122,6 +125,8 @@ class Door:
         try:
             if claim is not None:
                 await self._live.store.release(claim)
+        except StoreError as error:  # what was done is done
+            log.warning("session %r: its claim wasn't given back: %s", self._live.id, error)
         finally:
             self._lock.release()
 

@@ -324,7 +324,7 @@ class Lane:
         """Forget a turn that's not to be; its usage is owed all the same."""
         live = self.live
         live.pending += turn.rows
-        if claim is not None and live.seam.flushed:
+        if claim is not None and (live.seam.flushed or live.seam.broken is not None):
             with suppress(LashError):
                 await live.store.journal_drop(claim, turn.id)
         self.roll_back()
