@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from lash_sdk.errors import LashError
+
 from .checks import counts, examine
 from .gate import Cancel, Fault, Gate, Hand
 from .matrix import Point
@@ -53,15 +55,18 @@ async def run(make: MakePlace, point: Point | None) -> Case:
         await prepare(stage)
         stage.gate = gate = Gate(point.stop if point else None, hand)
         stage.hand = hand
-        played = await play(stage)
+        try:
+            played = await play(stage)
+            stage.gate, stage.hand = Gate(), None
+            again = await recover(stage, acked=("input", "k") in case.acks)
+            end, wrong = await examine(place, case.acks)
+            case.wrong += [*played.wrong, *again.wrong, *wrong, *await left(tasks)]
+            case.found = f"{played.after} {end} {ledger.count('note')} {ledger.count('send')}"
+        except LashError as error:
+            case.wrong.append(f"nobody could go on: {type(error).__name__}: {error}")
         case.trace = gate.trace
         if point is not None and not gate.fired:
             case.wrong.append("the point was never reached")
-        stage.gate, stage.hand = Gate(), None
-        again = await recover(stage, acked=("input", "k") in case.acks)
-        end, wrong = await examine(place, case.acks)
-        case.wrong += [*played.wrong, *again.wrong, *wrong, *await left(tasks)]
-        case.found = f"{played.after} {end} {ledger.count('note')} {ledger.count('send')}"
         if ledger.count("send") > 1:
             case.wrong.append(f"`send` took effect twice: {counts(ledger)}")
     return case

@@ -11,15 +11,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from lash_sdk.commits import Commit, Receipt
-from lash_sdk.contexts import ToolContext
-from lash_sdk.dispatch import call
 from lash_sdk.dispatch.live import Live
-from lash_sdk.dispatch.made import Made
+from lash_sdk.errors import StoreError
 from lash_sdk.journal import Intent, Journal
 from lash_sdk.messages import Message
-from lash_sdk.outcomes import ToolRecord
+from lash_sdk.ports import Store
 from lash_sdk.runner import checkpoint, settle
 
+from . import seams
 from .seams import GatedStore
 
 
@@ -60,12 +59,7 @@ def intent_late() -> AbstractContextManager[None]:
 
 def report_runs_again() -> AbstractContextManager[None]:
     """A tool that mustn't run twice does."""
-
-    async def recover(live: Live, ctx: ToolContext, made: Made, intent: Intent) -> ToolRecord:
-        ctx.arguments = dict(intent.arguments)  # type: ignore[arg-type]
-        return await call._run(live, ctx, made, intent)  # pyright: ignore[reportPrivateUsage]
-
-    return swapped(call, "_recover", recover)
+    return swapped(seams, "SEND", "rerun")
 
 
 def no_operation_id() -> AbstractContextManager[None]:
@@ -92,10 +86,10 @@ def not_shielded() -> AbstractContextManager[None]:
 def not_asked_again() -> AbstractContextManager[None]:
     """A lost reply is taken for a failure."""
 
-    async def send(store: GatedStore, commit: Commit) -> Receipt:
-        return await store.commit(commit)
+    async def landed(store: Store, commit: Commit, error: StoreError) -> Receipt:
+        raise error
 
-    return swapped(settle, "send", send)
+    return swapped(settle, "landed", landed)
 
 
 def journal_kept() -> AbstractContextManager[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from lash_sdk.commits import Commit, Head, Receipt
 from lash_sdk.errors import ModelError
@@ -34,6 +34,9 @@ T = TypeVar("T")
 
 COST = Usage(input=7, output=3)
 """What each model call uses."""
+
+SEND: Literal["report", "rerun"] = "report"
+"""What becomes of `send` after a crash; a planted fault changes it."""
 
 
 class GatedStore(Store):
@@ -271,7 +274,7 @@ def tools(
         """Note something down; again is fine."""
         return await take_effect("note")
 
-    @tool(on_recovery="report")
+    @tool(on_recovery=SEND)
     async def send(text: str) -> str:
         """Send something; twice is an accident."""
         if paced is not None:
