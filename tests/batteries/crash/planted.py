@@ -5,18 +5,15 @@ doesn't notice proves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
 from lash_sdk.commits import Commit, Receipt
-from lash_sdk.dispatch.live import Live
-from lash_sdk.errors import StoreError
 from lash_sdk.journal import Intent, Journal
-from lash_sdk.messages import Message
-from lash_sdk.ports import Store
-from lash_sdk.runner import checkpoint, settle
+from lash_sdk.ports import InboxItem
+from lash_sdk.runner import settle
 
 from . import seams
 from .seams import GatedStore
@@ -35,17 +32,15 @@ def swapped(owner: Any, name: str, value: Any) -> Generator[None]:
 
 def inbox_apart() -> AbstractContextManager[None]:
     """Input is taken out of the inbox when it's read, not by the commit."""
-    honest = checkpoint.from_inbox
+    honest = GatedStore.pending
 
-    async def taken(
-        live: Live, taken: tuple[str, ...] = ()
-    ) -> tuple[tuple[str, ...], tuple[Message, ...]]:
-        keys, messages = await honest(live, taken)
-        for key in keys:
-            await live.store.withdraw(live.id, key)
-        return (), messages
+    async def pending(self: GatedStore, session: str) -> Sequence[InboxItem]:
+        items = await honest(self, session)
+        for item in items:
+            await self.withdraw(session, item.key)
+        return items
 
-    return swapped(checkpoint, "from_inbox", taken)
+    return swapped(GatedStore, "pending", pending)
 
 
 def intent_late() -> AbstractContextManager[None]:
@@ -84,12 +79,12 @@ def not_shielded() -> AbstractContextManager[None]:
 
 
 def not_asked_again() -> AbstractContextManager[None]:
-    """A lost reply is taken for a failure."""
+    """Nobody learns whether a commit landed whose reply was lost."""
 
-    async def landed(store: Store, commit: Commit, error: StoreError) -> Receipt:
-        raise error
+    async def receipt(self: GatedStore, session: str, operation: str) -> Receipt | None:
+        return None
 
-    return swapped(settle, "landed", landed)
+    return swapped(GatedStore, "receipt", receipt)
 
 
 def journal_kept() -> AbstractContextManager[None]:
