@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from .batteries.crash import cancel, planted
+from .batteries.crash import cancel
 from .batteries.crash.hunt import caught, sweep
-from .batteries.crash.matrix import golden, points
+from .batteries.crash.matrix import golden, lost, points
 from .batteries.crash.places import MemoryPlace, Place, SqlitePlace
+from .batteries.crash.plants import FAULTS
 from .batteries.report import Report
 
 PLANTED = (
@@ -67,7 +68,7 @@ async def test_a_turn_that_is_cancelled_or_fails_anywhere_leaves_a_session_to_go
     found = 0
     for name in PLANTED if store == "memory" else ():
         # the last operations first: that's where most faults show
-        with planted.FAULTS[name]():
+        with FAULTS[name]():
             found += await caught(every[::-1], lambda point: cancel.run(made["memory"], point))
     Report(
         battery=f"crash A1/{store}",
@@ -80,5 +81,5 @@ async def test_a_turn_that_is_cancelled_or_fails_anywhere_leaves_a_session_to_go
         caught=found,
         planted=len(PLANTED) if store == "memory" else 0,
         seconds=round(time.perf_counter() - started, 1),
-        figures={"resumed": tally.kept, "replies lost": tally.landed},
+        figures={"resumed": tally.resumed, "replies lost": lost(every)},
     ).publish()

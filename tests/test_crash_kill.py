@@ -17,7 +17,7 @@ import pytest
 from .batteries.crash import kill
 from .batteries.crash.cancel import Case
 from .batteries.crash.hunt import caught, sweep
-from .batteries.crash.matrix import Point, golden, points
+from .batteries.crash.matrix import Point, golden, lost, points
 from .batteries.crash.places import SqlitePlace
 from .batteries.crash.zygote import Zygote
 from .batteries.report import Report
@@ -66,7 +66,7 @@ async def lane(zygote: Zygote, name: str, chosen: list[Point], *, hunt: bool) ->
         caught=found,
         planted=len(PLANTED),
         seconds=round(time.perf_counter() - started, 1),
-        figures={"points": len(every), "resumed": tally.kept, "replies lost": tally.landed},
+        figures={"points": len(every), "resumed": tally.resumed, "replies lost": lost(chosen)},
     ).publish()
 
 

@@ -35,9 +35,11 @@ class Case:
         acks: What was acknowledged, in order.
         wrong: Promises found broken.
         twice: Whether its recovery was ended too.
+        reached: Whether it came to the point at all.
     """
 
     found: str = ""
+    reached: bool = True
     twice: bool = False
     trace: list[str] = field(default_factory=list)
     acks: list[tuple[str, str]] = field(default_factory=list)
@@ -65,8 +67,7 @@ async def run(make: MakePlace, point: Point | None) -> Case:
         except LashError as error:
             case.wrong.append(f"nobody could go on: {type(error).__name__}: {error}")
         case.trace = gate.trace
-        if point is not None and not gate.fired:
-            case.wrong.append("the point was never reached")
+        case.reached = point is None or gate.fired
         if ledger.count("send") > 1:
             case.wrong.append(f"`send` took effect twice: {counts(ledger)}")
     return case

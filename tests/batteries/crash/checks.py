@@ -99,7 +99,7 @@ def _whole(told: Seen, acks: Acks) -> list[str]:
     texts = Counter(message.text for message in told.messages if message.role == "user")
     if ("input", "k") in acks and texts["also"] != 1:
         wrong.append(f"the client's input is there {texts['also']} times")
-    if texts["go"] > 1 or texts["hi"] != 1 or texts["next"] != 1:
+    if max(texts.values()) > 1 or texts["next"] != 1:
         wrong.append(f"input lost or doubled: {dict(texts)!r}")
     if told.pending or told.journal:
         wrong.append(f"stranded: inbox {told.pending!r}, {told.journal} journal rows")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 from .cancel import Case
-from .matrix import Point
 
-Try = Callable[[Point], Awaitable[Case]]
+
+class Aim(Protocol):
+    """Something that a case is made of: a point, or the n-th call of a kind."""
+
+    def judge(self, found: str) -> str | None:
+        """Return what is wrong with what was found, if anything is."""
+        ...
+
+
+A = TypeVar("A", bound=Aim)
 
 
 @dataclass(slots=True)
@@ -17,40 +26,40 @@ class Tally:
     What many cases came to.
 
     Attributes:
+        cases: Those that came to their point.
         operations: Acknowledged commits and inputs that were looked for afterwards.
-        kept: How many cases went on from a journal.
-        landed: How many ended with the reply lost of something that had landed.
+        resumed: How many cases went on from a journal.
     """
 
     cases: int = 0
     operations: int = 0
-    kept: int = 0
-    landed: int = 0
+    resumed: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
-async def sweep(points: Iterable[Point], attempt: Try) -> Tally:
-    """Return what came of all *points*."""
+async def sweep(aims: Iterable[A], attempt: Callable[[A], Awaitable[Case]]) -> Tally:
+    """Return what came of all *aims*."""
     tally = Tally()
-    for point in points:
-        case = await attempt(point)
-        tally.cases += 1
+    for aim in aims:
+        case = await attempt(aim)
+        tally.cases += case.reached
         tally.operations += len(case.acks)
-        tally.kept += case.found.startswith("interrupted")
-        tally.landed += point.placement == "inside" and point.mode != "cancel"
-        tally.wrong += problems(point, case)
+        tally.resumed += case.found.startswith("interrupted")
+        tally.wrong += problems(aim, case)
     return tally
 
 
-def problems(point: Point, case: Case) -> list[str]:
-    """Return what is wrong with what came of *point*."""
-    judged = point.judge(case.found)
-    return [*([judged] if judged else []), *[f"{point}: {each}" for each in case.wrong]]
+def problems(aim: Aim, case: Case) -> list[str]:
+    """Return what is wrong with what came of *aim*."""
+    if not case.reached:
+        return []
+    judged = aim.judge(case.found)
+    return [*([judged] if judged else []), *[f"{aim}: {each}" for each in case.wrong]]
 
 
-async def caught(points: Sequence[Point], attempt: Try) -> bool:
-    """Return whether anything is wrong at any of *points*."""
-    for point in points:
-        if problems(point, await attempt(point)):
+async def caught(aims: Iterable[A], attempt: Callable[[A], Awaitable[Case]]) -> bool:
+    """Return whether anything is wrong at any of *aims*."""
+    for aim in aims:
+        if problems(aim, await attempt(aim)):
             return True
     return False

@@ -66,6 +66,5 @@ def _take(case: Case, last: Said | None, said: list[Said]) -> Said | None:
     for words in said:
         if words[0] == "raised":
             case.wrong.append(f"{words[1]}: {words[2]}")
-        if words[0] == "played":
-            case.wrong.append("the point was never reached")
+        case.reached = case.reached and words[0] != "played"
     return last

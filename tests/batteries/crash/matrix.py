@@ -100,3 +100,8 @@ def _points(
             for placement in seam[mode]:
                 ruling = rulings.get(operation, {}).get(mode, {}).get(placement)
                 yield Point(operation=operation, placement=placement, mode=mode, ruling=ruling)
+
+
+def lost(points: Sequence[Point]) -> int:
+    """Return at how many points something is done and its reply lost: nobody can tell."""
+    return sum(point.placement == "inside" and point.mode != "cancel" for point in points)

@@ -11,13 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-import apsw
-
 from lash_sdk.memory import MemoryStore
 from lash_sdk.ports import Store
 from lash_store_sqlite import SqliteStore
 
-from .reading import second_reading
+from .reading import reading
 
 
 class Place(Protocol):
@@ -95,11 +93,7 @@ class SqlitePlace:
         """Return what is wrong: pages, chains, part hashes, keys."""
         if not self.path.exists():
             return []
-        db = apsw.Connection(str(self.path))
-        try:
-            return list(second_reading(db))
-        finally:
-            db.close()
+        return reading(str(self.path))
 
     def leftovers(self) -> list[str]:
         """Return the files beside the database and its claims."""

@@ -5,10 +5,10 @@ doesn't notice proves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from lash_sdk.commits import Commit, Receipt
 from lash_sdk.journal import Intent, Journal
@@ -110,18 +110,3 @@ def told_first() -> AbstractContextManager[None]:
         return await inner.commit(commit)
 
     return swapped(GatedStore, "commit", commit)
-
-
-Plant = Callable[[], AbstractContextManager[None]]
-
-FAULTS: Final[dict[str, Plant]] = {
-    "inbox apart": inbox_apart,
-    "intent late": intent_late,
-    "report runs again": report_runs_again,
-    "no operation id": no_operation_id,
-    "not shielded": not_shielded,
-    "not asked again": not_asked_again,
-    "journal kept": journal_kept,
-    "told first": told_first,
-}
-"""By name, so that they can be planted in another process too."""

@@ -9,6 +9,17 @@ from typing import Any
 import apsw
 
 
+def reading(path: str) -> list[str]:
+    """Return what is wrong with a database; that it can't be read is one thing."""
+    db = apsw.Connection(path)
+    try:
+        return list(second_reading(db))
+    except apsw.Error as error:
+        return [f"unreadable: {error}"]
+    finally:
+        db.close()
+
+
 def rows(db: apsw.Connection, query: str, *bound: int) -> list[Any]:
     """Return what a query finds."""
     return db.execute(query, bound).fetchall()

@@ -150,7 +150,7 @@ async def state(on: Opened, wrong: list[str]) -> str:
         wrong.append("a committed turn has left its journal behind")
     if bool(rows) != on.session.interrupted:
         wrong.append(f"{len(rows)} journal rows, interrupted: {on.session.interrupted}")
-    if head is None or head.revision != on.session.revision:
+    if (head.revision if head else 0) != on.session.revision:
         wrong.append(f"the handle is at {on.session.revision}, the store at {head}")
     return "committed" if said else "interrupted" if rows else "none"
 

@@ -22,9 +22,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from . import planted
+from . import disk
 from .gate import Gate, Kill
 from .places import MemoryPlace, found
+from .plants import FAULTS
 from .seams import Ledger
 from .turn import Stage, play, prepare, recover
 
@@ -74,8 +75,12 @@ async def do_recover(line: Line, job: Job) -> None:
     line.say("recovered", played.after, played.wrong)
 
 
-JOBS: Final[dict[str, Callable[[Line, Job], Any]]] = {"play": do_play, "recover": do_recover}
-"""What can be asked for; other batteries add theirs."""
+JOBS: Final[dict[str, Callable[[Line, Job], Any]]] = {
+    "play": do_play,
+    "recover": do_recover,
+    "sweep": disk.do_sweep,
+}
+"""What can be asked for."""
 
 
 def child(connection: socket.socket) -> None:
@@ -88,7 +93,7 @@ def child(connection: socket.socket) -> None:
     try:
         with ExitStack() as stack:
             for name in job.get("planted", ()):
-                stack.enter_context(planted.FAULTS[name]())
+                stack.enter_context(FAULTS[name]())
             asyncio.run(JOBS[job["do"]](line, job))
     except BaseException as error:
         line.say("raised", type(error).__name__, str(error), traceback.format_exc())

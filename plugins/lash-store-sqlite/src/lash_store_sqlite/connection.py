@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -81,7 +82,7 @@ def create(path: str, patience: float) -> None:
     except apsw.Error as error:
         raise translated(error, path) from error
     finally:
-        db.close()
+        shut(db)
 
 
 def connect(path: str, patience: float) -> apsw.Connection:
@@ -103,12 +104,23 @@ def connect(path: str, patience: float) -> apsw.Connection:
                     " keep it on a local disk"
                 )
     except apsw.Error as error:
-        db.close()
+        shut(db)
         raise translated(error, path) from error
     except StoreError:
-        db.close()
+        shut(db)
         raise
     return db
+
+
+def shut(db: apsw.Connection) -> None:
+    """
+    Close a connection, whatever the disk says to that.
+
+    The last one folds the log into the database. If that fails nothing is lost: the
+    log stays, and whoever opens the file next reads it.
+    """
+    with suppress(apsw.Error):
+        db.close(force=True)
 
 
 def retried(action: Callable[[], T], patience: float) -> T:

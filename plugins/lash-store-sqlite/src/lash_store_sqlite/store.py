@@ -16,7 +16,7 @@ from lash_sdk.ports import Store
 
 from . import commits, deletion, forks, garbage, heads, inbox, journal, pages, pieces
 from .claims import LOCKS, Claims
-from .connection import BUSY, connect, create, retried, translated
+from .connection import BUSY, connect, create, retried, shut, translated
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -329,7 +329,7 @@ class SqliteStore(Store):
             self._claims.close()
         for db in (self._reader, self._glass):
             if db is not None:
-                db.close()
+                shut(db)
         self._writer = self._reader = self._glass = self._claims = None
 
     def _query(self, query: Callable[[apsw.Connection], T]) -> T:

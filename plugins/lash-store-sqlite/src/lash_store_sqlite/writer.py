@@ -20,7 +20,7 @@ import apsw
 
 from lash_sdk.errors import LashError, StoreError
 
-from .connection import BUSY, connect, retried, translated
+from .connection import BUSY, connect, retried, shut, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -122,7 +122,7 @@ class Writer:
                 outcomes += [StoreError(f"{self._path!r}: {error!r}")] * left
             _tell(zip(jobs, outcomes, strict=True))
         if self._db is not None:
-            self._db.close()
+            shut(self._db)
 
     def _take(self) -> tuple[list[Job[object]], bool]:
         """Return what is waiting, at least one job, and whether it's the last."""
@@ -206,7 +206,7 @@ class Writer:
     def _drop(self) -> None:
         db, self._db = self._db, None
         if db is not None:
-            db.close(force=True)
+            shut(db)
 
     def _recover(self, error: Exception) -> None:
         """Drop the connection unless what happened leaves it sound."""
