@@ -15,7 +15,7 @@ from .dispatch.toolbox import Toolbox
 from .errors import InvalidInput, LashError, SessionClosed
 from .json import Json
 from .outcomes import ToolOutcome
-from .plugins.config import OWN, configured
+from .plugins.config import OWN, configured, patience
 from .plugins.loading import Broken, gather
 from .plugins.ranges import SDK_VERSION
 from .plugins.registered import Registered
@@ -119,9 +119,12 @@ class Lash:
             Unavailable: A scheme's package isn't installed.
             StoreError: The store can't be opened.
         """
-        found, self.broken = gather(self._given, autoload=self._autoload, config=self._config)
+        found, self.broken = await asyncio.to_thread(
+            gather, self._given, autoload=self._autoload, config=self._config
+        )
         absent = frozenset([each.found.name for each in self.broken])
-        self._registry = Registry(configured(found, self._config, absent))
+        chosen = configured(found, self._config, absent)
+        self._registry = Registry(chosen, patience=patience(self._config))
         settings = {k: v for k, v in self._config.items() if k != OWN}
         ctx = HostContext(SDK_VERSION, settings)
         self._supplies = Supplies(self._registry, ctx, self.broken)
@@ -304,6 +307,7 @@ class Lash:
 
     async def _start_shared(self, ctx: HostContext) -> None:
         """Enter every `around_app`; they stay around until the app closes."""
+        self._registry.deadline.start()
         ready = asyncio.get_running_loop().create_future()
 
         async def inner() -> None:
@@ -326,6 +330,7 @@ class Lash:
 
     async def _stop_shared(self) -> None:
         self._closing.set()
+        self._registry.deadline.stop()
         if self._shared is not None:
             await self._shared
 

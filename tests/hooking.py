@@ -15,6 +15,7 @@ from lash_sdk.errors import Unavailable
 from lash_sdk.hooks import HOOKS
 from lash_sdk.json import Json
 from lash_sdk.messages import note
+from lash_sdk.plugins.deadline import PATIENCE
 from lash_sdk.plugins.faults import Faults
 from lash_sdk.plugins.registered import register
 from lash_sdk.plugins.registry import Registry
@@ -56,9 +57,9 @@ def mark(hook: str, function: Callable[..., Any]) -> Any:
     return decorator(function)
 
 
-def registry(*things: object) -> Registry:
-    """Return the registry of these plugins alone."""
-    return Registry([register(thing) for thing in things])
+def registry(*things: object, patience: float = PATIENCE) -> Registry:
+    """Return the registry of these plugins alone; a hook call may take *patience* seconds."""
+    return Registry([register(thing) for thing in things], patience=patience)
 
 
 def context(found: Registry) -> SessionContext:

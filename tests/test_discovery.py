@@ -4,6 +4,7 @@ Discovery: what's installed, read from metadata that pip would have written.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -392,6 +393,26 @@ def test_disabling_takes_names_from_both_places(monkeypatch: pytest.MonkeyPatch)
     assert {"a", "b"} == disabled(None) == disabled({"disable": 3})
 
 
+@pytest.mark.parametrize("how", ["config", "environment"])
+def test_where_some_are_allowed_alone_the_others_are_never_imported(
+    site: Site, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A deployment names what it trusts; what's installed beside it stays asleep.
+    """
+    site.install("lash-boom", code=TELLS)
+    site.install("lash-trusted", module="lash_trusted")
+    config: dict[str, Any] = {}
+    if how == "config":
+        config = {"plugins": {"only": ["lash-trusted"]}}
+    else:
+        monkeypatch.setenv("LASH_ONLY_PLUGINS", "lash-trusted")
+    loaded, _broken = gather([], autoload=True, config=config)
+
+    assert [] == site.imported
+    assert {"lash-trusted", "standard"} == {each.name for each in loaded}
+
+
 def test_an_incompatible_plugin_is_never_imported(site: Site) -> None:
     """
     Its row says what it needs, what this is, and what to try.
@@ -432,6 +453,30 @@ def test_a_plugin_that_cannot_be_imported_is_a_row_and_no_crash(
     assert "import" == row.stage
     assert cause in row.cause
     assert "lash-alive" in {each.name for each in loaded}
+
+
+async def test_plugins_are_imported_off_the_loop_and_once(site: Site) -> None:
+    """
+    A second of imports must not be a second in which nobody is served.
+    """
+    tells = """
+    import pathlib, threading
+    on_loop = threading.current_thread() is threading.main_thread()
+    path = pathlib.Path(__file__).with_name("by")
+    path.write_text((path.read_text() if path.exists() else "") + str(on_loop))
+    """
+    code = textwrap.dedent(tells) + FINE
+    site.install("lash-apart", module="lash_apart", code=code)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(opened_and_closed())
+
+    assert "False" == (site.folder / "by").read_text()
+
+
+async def opened_and_closed() -> None:
+    async with Lash() as lash:
+        assert "lash-apart" in {each.name for each in lash.plugins}
 
 
 async def test_a_broken_plugins_section_of_the_configuration_waits(site: Site) -> None:

@@ -4,6 +4,7 @@ Hooks: what the kernel calls, and how an author says that a function is one.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import subprocess
@@ -19,11 +20,11 @@ import pytest
 from lash_sdk import Plugin, hooks
 from lash_sdk.contexts import HostContext, SessionContext, TurnContext
 from lash_sdk.errors import PluginFault
-from lash_sdk.hooks import HOOKS, Directive, EnqueueMessages, hookimpl
+from lash_sdk.hooks import HOOKS, Directive, EmitTrace, EnqueueMessages, Hook, hookimpl
 from lash_sdk.messages import note
 from lash_sdk.ports import StoreFactory
 
-from .hooking import opened, plugin, registry
+from .hooking import context, opened, plugin, registry
 
 ROOT = Path(__file__).parent.parent
 TYPING = Path(__file__).parent / "typing"
@@ -264,6 +265,109 @@ def test_a_pluggy_wrapper_is_refused() -> None:
             return (yield)
 
     assert "around_" in str(refused(Old))
+
+
+def test_a_marked_thing_that_is_no_function_is_refused() -> None:
+    """
+    pluggy would pass over it without a word, and its author would wait for a call.
+    """
+    module = ModuleType("partly")
+    module.on_usage = hookimpl(functools.partial(print, "used"))  # type: ignore[attr-defined]
+
+    assert "on_usage: expected a function, found functools.partial" in str(refused(module))
+
+
+def test_a_hook_that_this_sdk_lacks_may_be_optional() -> None:
+    """
+    One plugin can serve two releases of the SDK.
+    """
+    module = ModuleType("ahead")
+
+    @hookimpl(optionalhook=True)
+    def on_something_new(ctx: SessionContext) -> None: ...
+
+    module.on_something_new = on_something_new  # type: ignore[attr-defined]
+
+    assert ["ahead"] == [each.name for each in registry(module).plugins]
+
+
+def test_a_deprecated_hook_warns_who_implements_it() -> None:
+    """
+    By the plugin's name: its user must know whom to tell.
+    """
+
+    def ask_old(ctx: SessionContext) -> int:  # type: ignore[empty-body]
+        """Spec of a hook on its way out."""
+
+    old: Any = Hook("collect", ask_old, deprecated="use provide_prompt; gone in 0.3")
+
+    class Slow(Plugin):
+        specs = (old,)
+
+        @old  # type: ignore[untyped-decorator]
+        def asked(self, ctx: SessionContext) -> int:
+            return 1
+
+    with pytest.warns(DeprecationWarning) as caught:
+        registry(Slow)
+
+    told = "plugin 'slow' implements ask_old: use provide_prompt; gone in 0.3"
+    assert [told] == [str(each.message) for each in caught]
+
+
+# --- every form of a function -------------------------------------------------------------
+
+
+class Adds:
+    """A callable object, sync or async."""
+
+    def __call__(self, plugin: object, ctx: TurnContext) -> list[Directive]:
+        return [EmitTrace(name="object")]
+
+
+class AddsLater:
+    async def __call__(self, plugin: object, ctx: TurnContext) -> list[Directive]:
+        return [EmitTrace(name="object")]
+
+
+def trace(name: str, plugin: object, ctx: TurnContext) -> list[Directive]:
+    return [EmitTrace(name=name)]
+
+
+async def trace_later(name: str, plugin: object, ctx: TurnContext) -> list[Directive]:
+    return [EmitTrace(name=name)]
+
+
+class Forms(Plugin):
+    object = hooks.before_turn(Adds())
+    object_async = hooks.before_turn(AddsLater())
+    partial = hooks.before_turn(functools.partial(trace, "partial"))
+    partial_async = hooks.before_turn(functools.partial(trace_later, "partial"))
+
+    @hooks.before_turn  # type: ignore[arg-type]
+    @staticmethod
+    async def static(ctx: TurnContext) -> list[Directive]:
+        return [EmitTrace(name="static")]
+
+    @classmethod
+    @hooks.before_turn
+    def of_class(cls, ctx: TurnContext) -> list[Directive]:
+        return [EmitTrace(name="class")]
+
+    @hooks.before_turn
+    async def method(self, ctx: TurnContext) -> list[Directive]:
+        return [EmitTrace(name="method")]
+
+
+async def test_a_hook_may_be_any_kind_of_function_in_either_colour() -> None:
+    """
+    Who awaits is decided once, so every form must be told apart then.
+    """
+    found = registry(Forms)
+    directives: Any = await found.plans.before_turn(context(found))
+
+    names = ["class", "method", "object", "object", "partial", "partial", "static"]
+    assert names == sorted(each.name for _plugin, each in directives)
 
 
 # --- static types ----------------------------------------------------------------------

@@ -7,6 +7,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from lash_sdk import Lash, Plugin, hooks
@@ -228,6 +230,8 @@ async def test_an_older_state_is_brought_up_one_version_at_a_time() -> None:
     """
 
     class Three(BaseModel):
+        model_config = ConfigDict(frozen=True)
+
         steps: list[str]
         turns: int
 
@@ -316,7 +320,138 @@ async def test_the_state_of_a_missing_plugin_waits_for_it() -> None:
 # --- what isn't a state ------------------------------------------------------------------------
 
 
+class Thawed(BaseModel):
+    turns: int = 0
+
+
+async def test_a_state_that_could_be_changed_in_place_is_refused() -> None:
+    """
+    What's changed in place is neither noticed nor saved, and shows in every fork.
+    """
+    made = type("Thaw", (plugin("thaw", on_usage=lambda self, ctx: None),), {"State": Thawed})
+    with pytest.raises(PluginFault, match="State: expected a frozen model, found Thawed"):
+        async with opened(made):
+            pass
+
+
+# --- forks -------------------------------------------------------------------------------------
+
+
+class Pages(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    turns: int = 0
+    seen: list[int] = []
+
+
+def forking(mode: Any) -> type[Plugin]:
+    """Return a plugin that counts turns, and forks its state as *mode* says."""
+
+    def count(self: Plugin, ctx: TurnContext) -> None:
+        turns = self.state.turns + 1
+        self.state = Pages(turns=turns, seen=[*self.state.seen, turns])
+
+    body = {"State": Pages, "fork": mode}
+    return type("Forking", (plugin("forking", before_turn=count),), body)
+
+
+def halved(state: Pages) -> Pages:
+    return Pages(turns=state.turns // 2)
+
+
+def state_of(session: Any) -> Any:
+    return next(each.state for each in session._lane.live.instances if each is not None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "turns"), [("share", 2), ("copy", 2), ("fresh", 0), (staticmethod(halved), 1)]
+)
+@pytest.mark.parametrize("reopened", [False, True])
+async def test_a_fork_begins_as_its_plugin_says_and_goes_its_own_way(
+    mode: Any, turns: int, reopened: bool
+) -> None:
+    """
+    A counter of this conversation starts anew, what was learnt in it doesn't.
+    """
+    store = MemoryStore()
+    made = forking(mode)
+    async with opened(made, store=store, script=["a", "b", "c"]) as session:
+        await session.run("one")
+        await session.run("two")
+        before = state_of(session)
+        other = await session.fork(id="other")
+        began = state_of(other).turns
+        await other.run("three")
+
+        assert turns == began
+        assert before is state_of(session)  # the origin sees nothing of it
+    async with Lash(
+        model=ScriptedModel(["d"]), plugins=[made], autoload=False, store=store
+    ) as lash:
+        again = await lash.session("other")
+
+        assert turns + 1 == state_of(again).turns
+
+
+async def test_a_shared_state_is_one_object_and_a_copy_is_another() -> None:
+    """
+    Sharing costs a look; a state that holds something mutable is copied to the depth.
+    """
+    found = {}
+    for mode in ("share", "copy"):
+        async with opened(forking(mode), script=["a"]) as session:
+            await session.run("one")
+            first = await session.fork(id="first")
+            second = await session.fork(id="second")
+            found[mode] = state_of(first).seen is state_of(second).seen
+
+    assert {"share": True, "copy": False} == found
+
+
+async def test_a_fork_that_its_plugin_cannot_make_is_its_fault() -> None:
+    """
+    It's named, and the origin goes on.
+    """
+
+    def breaks(state: Pages) -> Pages:
+        raise ValueError("broken")
+
+    async with opened(forking(staticmethod(breaks)), script=["a", "b"]) as session:
+        await session.run("one")
+        with pytest.raises(PluginFault, match="broken") as caught:
+            await session.fork(id="other")
+        turn = await session.run("two")
+
+        assert ("forking", "fork") == (caught.value.plugin, caught.value.hook)
+        assert 2 == turn.revision
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["origin", "fork"]), st.booleans()), max_size=6))
+async def test_no_write_of_a_fork_shows_in_its_origin(writes: list[tuple[str, bool]]) -> None:
+    """
+    Whatever the order: each sees what it wrote itself, after what both had.
+    """
+
+    def write(self: Plugin, ctx: TurnContext) -> None:
+        if ctx.messages[0].text == "write":
+            self.state = Pages(turns=self.state.turns + 1, seen=[*self.state.seen, 1])
+
+    made = type("Writes", (plugin("writes", before_turn=write),), {"State": Pages})
+    async with opened(made, script=["x"] * 8) as session:
+        await session.run("write")
+        sessions = {"origin": session, "fork": await session.fork(id="fork")}
+        expected = {"origin": 1, "fork": 1}
+        for name, changes in writes:
+            await sessions[name].run("write" if changes else "leave it")
+            expected[name] += changes
+
+        assert expected == {name: state_of(each).turns for name, each in sessions.items()}
+
+
 class Odd(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
     value: Any = None
 
 
@@ -349,6 +484,8 @@ async def test_a_state_without_defaults_is_its_plugins_fault() -> None:
     """
 
     class Needs(BaseModel):
+        model_config = ConfigDict(frozen=True)
+
         url: str
 
     made = type("Needs", (plugin("needs", on_usage=lambda self, ctx: None),), {"State": Needs})

@@ -14,8 +14,9 @@ import pytest
 from lash_sdk import Lash, Plugin, hooks
 from lash_sdk.contexts import HostContext, SessionContext, TurnContext
 from lash_sdk.errors import InvalidInput, LashError, PluginConflict, PluginFault
-from lash_sdk.hooks.kinds import collect, listen
+from lash_sdk.hooks.kinds import Hook, collect, listen
 from lash_sdk.memory import MemoryStore
+from lash_sdk.plugins.impls import Impl
 from lash_sdk.plugins.registered import register
 from lash_sdk.testing import ScriptedModel
 
@@ -416,3 +417,25 @@ def test_a_bare_scope_is_enough_for_a_context() -> None:
     ctx.emit(plugin("a")(), "shown", {"n": 1})
 
     assert [("a", "shown", {"n": 1})] == scope.emitted
+
+
+async def test_who_observes_a_registry_stands_around_each_implementation() -> None:
+    """
+    Traces and recorders cost nobody anything until they're asked for.
+    """
+    seen: list[str] = []
+
+    def around(hook: Hook[Any], impl: Impl) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            seen.append(f"{hook.name} of {impl.plugin.name}")
+            return impl.call(*arguments)
+
+        return call
+
+    found = registry(plugin("one", provide_prompt=lambda self, ctx: ["part"]))
+    before = found.plans.provide_prompt
+    found.observe(around)
+    ctx = context(found)
+
+    assert before(ctx) == found.plans.provide_prompt(ctx)
+    assert ["provide_prompt of one"] == seen

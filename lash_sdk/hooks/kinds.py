@@ -8,6 +8,7 @@ types at the author's desk, and marks it for pluggy under the spec's name.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
@@ -68,6 +69,9 @@ class Hook(Generic[F]):
         life: "host" for class methods that are called once per `Lash`,
             "session" for methods of the session's instance.
         since: The SDK's version that brought it.
+        deprecated: What to use in its place and until when, once it's on its way out.
+        timed: Whether a call may take only so long. A wrap holds what it's around,
+            and an approval may wait for a person.
         arguments: The names of what an implementation takes.
         context: The name of the context class among them.
     """
@@ -80,6 +84,7 @@ class Hook(Generic[F]):
         fault: Fault | None = None,
         life: Life = "session",
         since: str = "0.1",
+        deprecated: str = "",
     ) -> None:
         self.kind = kind
         self.name = spec.__name__
@@ -88,6 +93,8 @@ class Hook(Generic[F]):
         self.fault: Fault = fault or KINDS[kind]
         self.life = life
         self.since = since
+        self.deprecated = deprecated
+        self.timed = self.awaits and kind not in ("wrap", "decide")
         self.__doc__ = spec.__doc__
         parameters = inspect.signature(spec).parameters
         self.arguments = tuple(parameters)
@@ -97,11 +104,31 @@ class Hook(Generic[F]):
 
     def __call__(self, function: F) -> F:
         """Return *function* marked as an implementation, as the hook's life asks for."""
-        marked: Any = hookimpl(specname=self.name)(function)
+        marked: Any = function if inspect.isroutine(function) else _as_function(function)
+        marked = hookimpl(specname=self.name)(marked)
         return classmethod(marked) if self.life == "host" else marked  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"<{self.kind} hook {self.name}>"
+
+
+def _as_function(thing: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that calls *thing*, a partial or an object, in its colour."""
+
+    def plain(*arguments: Any) -> Any:
+        return thing(*arguments)
+
+    async def waiting(*arguments: Any) -> Any:
+        return await thing(*arguments)
+
+    return functools.wraps(thing, updated=())(waiting if is_async(thing) else plain)
+
+
+def is_async(function: Any) -> bool:
+    """Return whether calling *function*, an object or a partial too, gives an awaitable."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - its colour
+    )
 
 
 # Decorators of specs. Each keeps the types that the spec's signature says.

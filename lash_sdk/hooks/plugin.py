@@ -26,6 +26,8 @@ class Plugin:
         Config: A pydantic model for its section of the configuration.
         State: A frozen pydantic model for what it remembers of a session.
         state_version: Of `State`; raise it when the form changes.
+        fork: What a fork of the session begins with: "share" the state (it's frozen),
+            a "copy" of it, a "fresh" one, or what a static method makes of it.
         migrations: From a version to the next: takes and returns JSON.
         specs: Hooks of its own, for other plugins to implement.
         config: An instance of `Config`, ready before any session hook.
@@ -42,6 +44,7 @@ class Plugin:
     Config: ClassVar[type[Any] | None] = None
     State: ClassVar[type[Any] | None] = None
     state_version: ClassVar[int] = 1
+    fork: ClassVar[Literal["share", "copy", "fresh"] | Callable[[Any], Any]] = "share"
     migrations: ClassVar[Mapping[int, Callable[[Any], Any]]] = {}
     specs: ClassVar[tuple[Hook[Any], ...]] = ()
 

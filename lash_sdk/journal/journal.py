@@ -12,7 +12,7 @@ from ..effects import CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..errors import StoreCorrupt
 from ..events import CheckpointPassed, Event, TurnPrepared, TurnStopped
 from ..hooks.plugin import Plugin
-from ..plugins.state import PREFIX, restore, save, states
+from ..plugins.state import PREFIX, read, save, states
 from ..ports import Claim, JournalRow, Store
 from .facts import EVENT, INPUT, INTENT, RESULT, Began, CallResult, Heard, Intent, Row, read_row
 from .seam import Do, Seam
@@ -173,7 +173,7 @@ class Journal(Seam):
         for component in components:
             for instance in self._instances:
                 if isinstance(instance, Plugin) and PREFIX + instance.name == component.name:
-                    restore(instance, component.version, component.value)
+                    instance.state = read(instance, component.version, component.value)
         if components:
             self._saved = states(self._instances)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..errors import ConfigError
+from .deadline import PATIENCE
 from .discovery import LISTS
 from .registered import Registered
 
@@ -68,17 +69,26 @@ def _configure(plugin: Registered, section: Any, problems: list[str]) -> Registe
     return plugin
 
 
+def patience(config: Mapping[str, Any]) -> float:
+    """Return the seconds that a hook call may take."""
+    return float(config.get(OWN, {}).get("deadline", PATIENCE))
+
+
 def _check_own(section: Any) -> list[str]:
     """Return what's wrong with the section that concerns all plugins."""
     if section is None:
         return []
     if not isinstance(section, dict):
         return [f"{OWN}: expected a table, found {type(section).__name__}"]
-    names = section.get("disable", [])
-    unknown = sorted(set(section) - {"disable"})
-    problems = [f"{OWN}.{key}: unknown{_guess(key, {'disable'})}" for key in unknown]
-    if not isinstance(names, LISTS) or not all(isinstance(name, str) for name in names):
-        problems.append(f"{OWN}.disable: expected a list of names, found {type(names).__name__}")
+    known = {"deadline", "disable", "only"}
+    problems = [f"{OWN}.{key}: unknown{_guess(key, known)}" for key in sorted({*section} - known)]
+    for key in ("disable", "only"):
+        names = section.get(key, [])
+        if not isinstance(names, LISTS) or not all(isinstance(name, str) for name in names):
+            problems.append(f"{OWN}.{key}: expected a list of names, found {type(names).__name__}")
+    seconds = section.get("deadline", PATIENCE)
+    if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
+        problems.append(f"{OWN}.deadline: expected seconds > 0, found {seconds!r}")
     return problems
 
 

@@ -73,13 +73,22 @@ def installed() -> tuple[Found, ...]:
     return found
 
 
-def disabled(config: Any = None) -> frozenset[str]:
-    """Return the plugins that configuration and `LASH_DISABLE_PLUGINS` turn off."""
-    listed = os.environ.get("LASH_DISABLE_PLUGINS", "").split(",")
-    names = {name.strip() for name in listed if name.strip()}
-    if isinstance(config, dict) and isinstance(config.get("disable"), LISTS):
-        names.update(config["disable"])
-    return frozenset(names)
+def disabled(config: Any = None, names: Iterable[str] = ()) -> frozenset[str]:
+    """
+    Return the plugins that are turned off, by configuration or environment.
+
+    Both may list names, as `disable` or `LASH_DISABLE_PLUGINS`, and both may allow
+    some alone, as `only` or `LASH_ONLY_PLUGINS`: of *names* the others are off then.
+    """
+    own = config if isinstance(config, dict) else {}
+    off = _listed("LASH_DISABLE_PLUGINS", own.get("disable"))
+    only = _listed("LASH_ONLY_PLUGINS", own.get("only"))
+    return frozenset(off.union(set(names) - only if only else ()))
+
+
+def _listed(variable: str, names: Any) -> set[str]:
+    found = {name.strip() for name in os.environ.get(variable, "").split(",")} - {""}
+    return found.union(names) if isinstance(names, LISTS) else found
 
 
 def cache_folder() -> Path:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import traceback
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Final
 
 from ..errors import PluginFault
@@ -13,6 +15,9 @@ from .registered import Registered
 
 STRIKES: Final = 5
 """Faults in a row after which a plugin's hooks are switched off in a session."""
+
+HERE: Final = os.path.dirname(__file__)
+"""Where hooks are called from; of no interest to who wrote one."""
 
 SWITCHABLE: Final = frozenset(("listen", "collect", "transform"))
 """Kinds that can be switched off; what guards a session goes on denying."""
@@ -34,6 +39,7 @@ def blame(
     )
     if isinstance(cause, BaseException):
         fault.__cause__ = cause
+        cause.__traceback__ = _own_frames(cause.__traceback__)
         cause.add_note(f"in plugin {plugin.name!r} {plugin.version}, hook {hook}")
     return fault
 
@@ -63,6 +69,13 @@ class Faults:
             self.off.add(index)
         self.pending.append((fault, off))
         log.warning("%s%s", fault, "; switched off" if off else "")
+
+
+def _own_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Return *trace* from where the plugin begins: how it was called is no news."""
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(HERE):
+        trace = trace.tb_next
+    return trace
 
 
 def _where(function: Callable[..., Any], cause: BaseException | str) -> str:

@@ -55,7 +55,7 @@ def gather(
         for each in installed()
         if (autoload or each.dist == OWN_DIST) and each.name not in names
     ]
-    off = disabled(config.get("plugins"))
+    off = disabled(config.get("plugins"), [each.name for each in found])
     _refuse_clashes([each for each in found if each.name not in off])
     loaded: list[Registered] = []
     broken: list[Broken] = []

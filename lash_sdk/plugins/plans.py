@@ -9,48 +9,30 @@ implements has no plan, and costs the kernel one look.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
-from ..contexts import SessionContext
-from ..errors import PluginFault, ToolDenied
+from ..errors import ToolDenied
 from ..graph import History, check_pairs
 from ..hooks.answers import Abort, Allow, Ask, Deny
 from ..hooks.kinds import Hook, Next
-from .faults import SWITCHABLE, blame
+from .deadline import Deadline
+from .impls import Each, Impl
 from .registered import Registered
 
 
-@dataclass(frozen=True, slots=True)
-class Impl:
-    """
-    One implementation of a hook.
-
-    Attributes:
-        index: Of the plugin's instance, in a session's `instances`.
-        call: Takes the instance, then the hook's own arguments.
-        waits: Whether it returns an awaitable.
-        function: What the author wrote, for blame.
-    """
-
-    plugin: Registered
-    index: int
-    call: Callable[..., Any]
-    waits: bool
-    function: Callable[..., Any]
-
-
-def compile_plan(hook: Hook[Any], impls: tuple[Impl, ...], *, strict: bool) -> Any:
+def compile_plan(
+    hook: Hook[Any], impls: tuple[Impl, ...], *, strict: bool, deadline: Deadline
+) -> Any:
     """Return the plan of *hook*, or None if no session calls it, or nobody implements it."""
     if not impls or hook.life == "host":
         return None
-    isolate = hook.fault != "abort" and not strict
+    each = Each(hook, impls, deadline, isolate=hook.fault != "abort" and not strict)
     kind = "closed" if hook.fault == "closed" else hook.kind
     if kind in _COLOURS:
         plain, awaiting = _COLOURS[kind]
-        return (awaiting if hook.awaits else plain)(hook, impls, isolate)
-    plan = _ASYNC[kind](hook, impls, isolate)
+        return (awaiting if hook.awaits else plain)(each)
+    plan = _ASYNC[kind](each)
     return plan if hook.awaits else _at_once(plan)
 
 
@@ -67,85 +49,59 @@ def _at_once(plan: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-Step: TypeAlias = tuple[int, Callable[..., Any], bool, Impl]
-"""What a loop needs of an implementation: index, call, whether it waits, itself."""
-
-
-def _steps(impls: tuple[Impl, ...]) -> tuple[Step, ...]:
-    return tuple([(impl.index, impl.call, impl.waits, impl) for impl in impls])
-
-
-def _active(
-    ctx: Any, hook: Hook[Any], steps: tuple[Step, ...], isolate: bool
-) -> tuple[Step, ...] | list[Step]:
-    """Return the steps whose plugins aren't switched off for this hook here."""
-    off = ctx.scope.faults.off
-    if not off or not isolate or hook.kind not in SWITCHABLE:
-        return steps
-    return [step for step in steps if step[0] not in off]
-
-
-def _failed(ctx: SessionContext, hook: Hook[Any], impl: Impl, error: Exception) -> PluginFault:
-    """Return the fault of *impl*, once it's noted for `on_fault`."""
-    fault = blame(impl.plugin, hook.name, impl.function, error, ctx.session_id)
-    ctx.scope.faults.pending.append((fault, False))
-    return fault
-
-
-def _isolated(
-    ctx: SessionContext, hook: Hook[Any], impl: Impl, error: Exception, isolate: bool
-) -> None:
-    """Take in a fault where the hook's rule isolates; else raise it."""
-    if not isolate:
-        raise _failed(ctx, hook, impl, error) from error
-    fault = blame(impl.plugin, hook.name, impl.function, error, ctx.session_id)
-    ctx.scope.faults.struck(impl.index, fault)
-
-
-def _collect_sync(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _collect_sync(each: Each) -> Any:
     """Where a call will do, a coroutine would cost more than the call."""
-    steps, keep = _steps(impls), hook.kind != "listen"
+    steps, keep = each.steps, each.hook.kind != "listen"
 
     def plan(ctx: Any) -> list[tuple[Registered, Any]] | None:
-        instances, strikes, out = ctx.instances, ctx.scope.faults.strikes, []
-        for index, call, _waits, impl in _active(ctx, hook, steps, isolate):
+        faults, instances, out = ctx.scope.faults, ctx.instances, []
+        strikes = faults.strikes
+        for index, call, _waits, plugin, impl in each.active(faults.off) if faults.off else steps:
             try:
                 value = call(instances[index], ctx)
-            except Exception as error:
-                _isolated(ctx, hook, impl, error, isolate)
+            except BaseException as error:
+                each.isolated(ctx, impl, error)
                 continue
             if strikes:
                 strikes.pop(index, None)
-            if keep and value is not None:
-                out.append((impl.plugin, value))
+            if value is not None:
+                out.append((plugin, value))
         return out if keep else None
 
     return plan
 
 
-def _collect_async(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
-    steps, keep = _steps(impls), hook.kind != "listen"
+def _collect_async(each: Each) -> Any:
+    steps, calls, keep = each.steps, each.calls, each.hook.kind != "listen"
+    late = each.deadline.late
 
     async def plan(ctx: Any) -> list[tuple[Registered, Any]] | None:
-        instances, strikes, out = ctx.instances, ctx.scope.faults.strikes, []
-        for index, call, waits, impl in _active(ctx, hook, steps, isolate):
+        faults, instances, out = ctx.scope.faults, ctx.instances, []
+        strikes = faults.strikes
+        if calls is not None:
+            calls.add(ctx)
+        for index, call, waits, plugin, impl in each.active(faults.off) if faults.off else steps:
             try:
                 value = call(instances[index], ctx)
                 if waits:
                     value = await value
-            except Exception as error:
-                _isolated(ctx, hook, impl, error, isolate)
+                    if late:
+                        each.deadline.check(ctx)
+            except BaseException as error:
+                each.isolated(ctx, impl, error)
                 continue
             if strikes:
                 strikes.pop(index, None)
-            if keep and value is not None:
-                out.append((impl.plugin, value))
+            if value is not None:
+                out.append((plugin, value))
+        if calls is not None:
+            calls.discard(ctx)
         return out if keep else None
 
     return plan
 
 
-def _closed(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _closed(each: Each) -> Any:
     """
     Everyone is asked, whoever fails, and a fault stands in its answer's place.
 
@@ -154,13 +110,13 @@ def _closed(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
 
     async def plan(ctx: Any) -> list[tuple[Registered, Any]]:
         out = []
-        for impl in impls:
+        for impl in each.impls:
             try:
                 value = impl.call(ctx.instances[impl.index], ctx)
-            except Exception as error:
-                value = _failed(ctx, hook, impl, error)
-                if not isolate:
-                    raise value from error
+            except BaseException as error:
+                value = each.failed(ctx, impl, error)
+                if not each.isolate:
+                    raise value from value.__cause__
             if value is not None:
                 out.append((impl.plugin, value))
         return out
@@ -168,23 +124,30 @@ def _closed(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-def _transform(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
-    steps = _steps(impls)
-    check = _sound if hook.name == "transform_history" else _same_kind
+def _transform(each: Each) -> Any:
+    steps, calls, late = each.steps, each.calls, each.deadline.late
+    check = _sound if each.hook.name == "transform_history" else _same_kind
 
     async def plan(ctx: Any, value: Any) -> Any:
-        instances, strikes, kind = ctx.instances, ctx.scope.faults.strikes, type(value)
-        for index, call, waits, impl in _active(ctx, hook, steps, isolate):
+        faults, instances, kind = ctx.scope.faults, ctx.instances, type(value)
+        strikes = faults.strikes
+        if calls is not None:
+            calls.add(ctx)
+        for index, call, waits, _, impl in each.active(faults.off) if faults.off else steps:
             try:
                 after = call(instances[index], ctx, value)
                 if waits:
                     after = await after
+                    if late:
+                        each.deadline.check(ctx)
                 value = value if after is None else check(after, kind)
-            except Exception as error:
-                _isolated(ctx, hook, impl, error, isolate)
+            except BaseException as error:
+                each.isolated(ctx, impl, error)
                 continue
             if strikes:
                 strikes.pop(index, None)
+        if calls is not None:
+            calls.discard(ctx)
         return value
 
     return plan
@@ -209,49 +172,59 @@ class DirectivesPlan:
     Directives are applied one by one, so each is kept with its plugin.
     """
 
-    __slots__ = ("_hook", "_impls")
+    __slots__ = ("_each", "_ones")
 
-    def __init__(self, hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> None:
-        self._hook = hook
-        self._impls = impls
+    def __init__(self, each: Each) -> None:
+        self._each = each
+        self._ones = [each.only(at) for at in range(len(each.impls))]
 
     def __len__(self) -> int:
-        return len(self._impls)
+        return len(self._ones)
 
-    async def __call__(self, ctx: Any) -> list[tuple[Registered, Any]]:
-        """Return all directives, in order."""
-        out = []
-        for at in range(len(self._impls)):
-            out += await self.ask(ctx, at)
-        return out
+    def __call__(self, ctx: Any) -> Coroutine[Any, Any, list[tuple[Registered, Any]]]:
+        """Return all directives, in order, when awaited."""
+        return _directives(self._each, ctx)
 
-    async def ask(self, ctx: Any, at: int) -> list[tuple[Registered, Any]]:
+    def ask(self, ctx: Any, at: int) -> Coroutine[Any, Any, list[tuple[Registered, Any]]]:
         """
-        Return the directives of implementation number *at*.
+        Return the directives of implementation number *at*, when awaited.
 
         Raises:
             PluginFault: It failed, or returned something else.
         """
-        impl = self._impls[at]
+        return _directives(self._ones[at], ctx)
+
+
+async def _directives(each: Each, ctx: Any) -> list[tuple[Registered, Any]]:
+    calls, late, instances, out = each.calls, each.deadline.late, ctx.instances, []
+    if calls is not None:
+        calls.add(ctx)
+    for index, call, waits, plugin, impl in each.steps:
         try:
-            found = impl.call(ctx.instances[impl.index], ctx)
-            if impl.waits:
+            found = call(instances[index], ctx)
+            if waits:
                 found = await found
-            if found is None:
-                return []
-            if not isinstance(found, (list, tuple)):
-                raise TypeError(f"expected a list of directives, found {found!r}")
-        except Exception as error:
-            raise _failed(ctx, self._hook, impl, error) from error
-        return [(impl.plugin, directive) for directive in found]
+                if late:
+                    each.deadline.check(ctx)
+            if found is not None:
+                if not isinstance(found, (list, tuple)):
+                    raise TypeError(f"expected a list of directives, found {found!r}")
+                for directive in found:
+                    out.append((plugin, directive))
+        except BaseException as error:
+            fault = each.failed(ctx, impl, error)
+            raise fault from fault.__cause__
+    if calls is not None:
+        calls.discard(ctx)
+    return out
 
 
-def _decide(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _decide(each: Each) -> Any:
     """The first answer counts; where a fault denies, it's an answer."""
 
     async def plan(ctx: Any) -> tuple[Registered, Any] | None:
-        for impl in impls:
-            value = await _decision(ctx, hook, impl, isolate)
+        for impl in each.impls:
+            value = await _decision(ctx, each, impl)
             if value is not None:
                 return impl.plugin, value
         return None
@@ -259,52 +232,56 @@ def _decide(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
     return plan
 
 
-def _gate(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _gate(each: Each) -> Any:
     """All are asked; a weaker answer never undoes a stronger one."""
 
     async def plan(ctx: Any) -> tuple[Registered, Any] | None:
         strongest = None
-        for impl in impls:
-            value = await _decision(ctx, hook, impl, isolate)
+        if each.calls is not None:
+            each.calls.add(ctx)
+        for impl in each.impls:
+            value = await _decision(ctx, each, impl)
             if value is None:
                 continue
             if strongest is None or value.strength > strongest[1].strength:
                 strongest = (impl.plugin, value)
+        if each.calls is not None:
+            each.calls.discard(ctx)
         return strongest
 
     return plan
 
 
-async def _decision(ctx: Any, hook: Hook[Any], impl: Impl, isolate: bool) -> Any:
+async def _decision(ctx: Any, each: Each, impl: Impl) -> Any:
     """Return one plugin's answer; where a fault denies, nonsense is a `Deny` too."""
-    denies = hook.fault == "deny"
+    denies, hook = each.hook.fault == "deny", each.hook.name
     try:
         value = impl.call(ctx.instances[impl.index], ctx)
         if impl.waits:
             value = await value
+            each.deadline.check(ctx)
         if value is None or not denies or isinstance(value, (Allow, Ask, Deny, Abort)):
             return value
         raise TypeError(f"expected a decision or None, found {value!r}")
-    except Exception as error:
+    except BaseException as error:
         if denies and isinstance(error, ToolDenied):
             return Deny(reason=str(error))
-        _isolated(ctx, hook, impl, error, isolate)
-        why = f"plugin {impl.plugin.name!r} failed in {hook.name}"
-        return Deny(reason=why) if denies else None
+        each.isolated(ctx, impl, error)
+        return Deny(reason=f"plugin {impl.plugin.name!r} failed in {hook}") if denies else None
 
 
-def _wrap(hook: Hook[Any], impls: tuple[Impl, ...], isolate: bool) -> Any:
+def _wrap(each: Each) -> Any:
     """Return what nests the wraps around an inner call, the first outermost."""
 
     def nest(inner: Next[Any, Any]) -> Next[Any, Any]:
-        for impl in reversed(impls):
-            inner = _ring(hook, impl, inner)
+        for impl in reversed(each.impls):
+            inner = _ring(each, impl, inner)
         return inner
 
     return nest
 
 
-def _ring(hook: Hook[Any], impl: Impl, inner: Next[Any, Any]) -> Next[Any, Any]:
+def _ring(each: Each, impl: Impl, inner: Next[Any, Any]) -> Next[Any, Any]:
     """Return *inner* with one wrap around it; only its own faults are its own."""
 
     async def ring(ctx: Any) -> Any:
@@ -323,10 +300,11 @@ def _ring(hook: Hook[Any], impl: Impl, inner: Next[Any, Any]) -> Next[Any, Any]:
             if value is None:
                 raise TypeError("expected what call_next returned, found None")
             return value
-        except Exception as error:
+        except BaseException as error:
             if error is raised:  # pyright: ignore[reportUnnecessaryComparison]
                 raise
-            raise _failed(ctx, hook, impl, error) from error
+            fault = each.failed(ctx, impl, error)
+            raise fault from fault.__cause__
 
     return ring
 

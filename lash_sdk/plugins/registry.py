@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from time import perf_counter
+from typing import Any, Final, TypeAlias
+from weakref import WeakValueDictionary
 
 import pluggy
 
 from ..contexts import CliContext, HostContext
 from ..errors import PluginConflict, PluginFault
 from ..hooks import HOOKS
-from ..hooks.kinds import PROJECT, Hook
+from ..hooks.kinds import PROJECT, Hook, is_async
+from .deadline import PATIENCE, Deadline
 from .faults import blame
+from .impls import Impl
 from .order import ordered
-from .plans import Impl, compile_plan
+from .plans import compile_plan
 from .registered import Registered
 
 Start: TypeAlias = Callable[[], Awaitable[None]]
 """Opens the app, and returns once it's closed."""
+
+
+BLOCKING: Final = 0.1
+"""Seconds after which a sync hook is named in debug mode: nothing else ran meanwhile."""
 
 
 class Plans:
@@ -45,11 +54,13 @@ class Registry:
     Attributes:
         plugins: In the order their hooks are called.
         plans: Shared by every session; those of hooks that plugins brought too.
+        deadline: Ends the calls that take too long.
+        states: Of open sessions, by plugin and ref: a fork shares its origin's.
     """
 
-    def __init__(self, plugins: Sequence[Registered]) -> None:
+    def __init__(self, plugins: Sequence[Registered], *, patience: float = PATIENCE) -> None:
         """
-        Register *plugins* and compile their hooks.
+        Register *plugins* and compile their hooks; a call may take *patience* seconds.
 
         Raises:
             PluginConflict: Two have one name, or they wait for each other, or
@@ -58,6 +69,7 @@ class Registry:
         """
         _refuse_twins(plugins)
         self.plugins = [replace(plugin, index=at) for at, plugin in enumerate(ordered(plugins))]
+        self.deadline = Deadline(patience)
         self._manager = pluggy.PluginManager(PROJECT)
         self._hooks = dict(HOOKS)
         for plugin in self.plugins:
@@ -70,14 +82,29 @@ class Registry:
         for plugin in self.plugins:
             self._add(plugin)
         self._impls = {name: self._find(hook) for name, hook in self._hooks.items()}
-        strict = os.environ.get("LASH_STRICT_PLUGINS", "") not in ("", "0")
-        compiled = {
-            name: compile_plan(hook, self._impls[name], strict=strict)
-            for name, hook in self._hooks.items()
-        }
-        self.plans = Plans(compiled)
+        self.states: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
+        self.plans = self._compile()
+        if _switched_on("LASH_DEBUG"):
+            self.observe(_timed)
         self._makers = self._find_makers()
         self.shared: dict[int, Any] = {}
+
+    def observe(self, around: Callable[[Hook[Any], Impl], Callable[..., Any]]) -> None:
+        """Compile again, with what *around* makes of each implementation; it returns a `call`."""
+        self._impls = {
+            name: tuple([replace(impl, call=around(self._hooks[name], impl)) for impl in impls])
+            for name, impls in self._impls.items()
+        }
+        self.plans = self._compile()
+
+    def _compile(self) -> Plans:
+        strict = _switched_on("LASH_STRICT_PLUGINS")
+        return Plans(
+            {
+                name: compile_plan(hook, self._impls[name], strict=strict, deadline=self.deadline)
+                for name, hook in self._hooks.items()
+            }
+        )
 
     def instances(self) -> tuple[object, ...]:
         """Return a session's instances by index, configured; none if no hook needs one."""
@@ -168,6 +195,8 @@ class Registry:
         return ring
 
     def _add(self, plugin: Registered) -> None:
+        if wrong := _unfit(plugin.thing):
+            raise PluginFault(plugin.name, plugin.version, "registration", cause=wrong)
         try:
             self._manager.register(plugin.thing, name=plugin.name)
             self._manager.check_pending()
@@ -179,26 +208,28 @@ class Registry:
     def _find(self, hook: Hook[Any]) -> tuple[Impl, ...]:
         caller = getattr(self._manager.hook, hook.name)
         found = [self._impl(hook, each) for each in caller.get_hookimpls()]
+        for impl in found if hook.deprecated else ():
+            text = f"plugin {impl.plugin.name!r} implements {hook.name}: {hook.deprecated}"
+            warnings.warn(text, DeprecationWarning, stacklevel=2)
         backwards = hook.name == "on_session_closed"
         return tuple(sorted(found, key=lambda impl: impl.index, reverse=backwards))
 
     def _impl(self, hook: Hook[Any], found: Any) -> Impl:
-        plugin = self._by_name[found.plugin_name]
-        function = found.function
-        waits = _is_async(function)
-        arguments = tuple(found.argnames)
-        bound = inspect.ismodule(plugin.thing) or inspect.ismethod(function)
+        plugin, function = self._by_name[found.plugin_name], found.function
+        arguments = tuple(inspect.signature(function).parameters) if callable(function) else ()
         if found.wrapper or found.hookwrapper:
             wrong = "expected a plain function, found a pluggy wrapper: take an around_... hook"
-        elif waits and not hook.awaits:
+        elif (waits := is_async(function)) and not hook.awaits:
             wrong = "expected a sync function, found async"
-        elif arguments != hook.arguments:
-            wrong = f"expected parameters {hook.arguments}, found {arguments}"
-        elif hook.life == "host" and not bound:
+        elif arguments == hook.arguments:  # no instance: of a class, of a module, or static
+            return Impl(plugin, plugin.index, _without_instance(function), waits, function)
+        elif arguments[1:] != hook.arguments:
+            own = arguments[1:] if arguments[:1] == ("self",) else arguments
+            wrong = f"expected parameters {hook.arguments}, found {own}"
+        elif hook.life == "host":
             wrong = "expected a class method"
         else:
-            call = _without_instance(function) if bound else function
-            return Impl(plugin, plugin.index, call, waits, function)
+            return Impl(plugin, plugin.index, function, waits, function)
         raise blame(plugin, hook.name, function, wrong)
 
     def _find_makers(self) -> list[Registered | None]:
@@ -237,10 +268,36 @@ def _who(plugin: Registered) -> str:
     )
 
 
-def _is_async(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - its colour
-    )
+def _unfit(thing: Any) -> str:
+    """Return what keeps a class or a module from being a plugin, whatever its hooks are."""
+    for name, value in vars(thing).items():
+        if hasattr(value, f"{PROJECT}_impl") and not inspect.isroutine(value):
+            return f"{name}: expected a function, found {value!r}"
+    form: Any = getattr(thing, "State", None)
+    if isinstance(form, type) and not getattr(form, "model_config", {}).get("frozen"):
+        return f"State: expected a frozen model, found {form.__name__}; give it frozen=True"
+    return ""
+
+
+def _timed(hook: Hook[Any], impl: Impl) -> Callable[..., Any]:
+    """Return the call of a sync *impl* that tells of itself if it takes long."""
+    if impl.waits:
+        return impl.call
+
+    def call(instance: Any, ctx: Any, *rest: Any) -> Any:
+        began = perf_counter()
+        value = impl.call(instance, ctx, *rest)
+        if (seconds := perf_counter() - began) > BLOCKING and hasattr(ctx, "scope"):
+            cause = f"blocked the loop for {seconds:.2f} s"
+            fault = blame(impl.plugin, hook.name, impl.function, cause, ctx.session_id)
+            ctx.scope.faults.pending.append((fault, False))
+        return value
+
+    return call
+
+
+def _switched_on(variable: str) -> bool:
+    return os.environ.get(variable, "") not in ("", "0")
 
 
 def _without_instance(function: Callable[..., Any]) -> Callable[..., Any]:

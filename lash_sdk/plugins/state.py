@@ -14,22 +14,19 @@ PREFIX: Final = "plugin/"
 """A component's name is this and the plugin's name."""
 
 
-def restore(instance: Plugin, version: int | None, value: Json) -> None:
+def read(instance: Plugin, version: int | None, value: Json) -> Any:
     """
-    Give *instance* the state that was saved, or a fresh one if *version* is None.
+    Return the state that was saved, or a fresh one if *version* is None.
 
     An older form is brought up one version at a time.
 
     Raises:
         PluginFault: There's no way from that version, or the value doesn't fit.
     """
-    form = type(instance).State
-    if form is None:
-        return
+    form: Any = type(instance).State
     try:
         if version is None:
-            instance.state = form()
-            return
+            return form()
         for step in range(version, type(instance).state_version):
             value = _migration(instance, step)(value)
         if version > type(instance).state_version:
@@ -37,9 +34,30 @@ def restore(instance: Plugin, version: int | None, value: Json) -> None:
                 f"state version {version} is newer than"
                 f" {type(instance).state_version}; upgrade the plugin"
             )
-        instance.state = form.model_validate(value)
+        return form.model_validate(value)
     except Exception as error:
         raise PluginFault(instance.name, instance.version, "state", cause=error) from error
+
+
+def forked(instance: Plugin, state: Any) -> Any:
+    """
+    Return what *instance*'s session starts with, forked from one that has *state*.
+
+    Raises:
+        PluginFault: The plugin's own way of forking failed.
+    """
+    match type(instance).fork:
+        case "share":
+            return state
+        case "copy":
+            return state.model_copy(deep=True)
+        case "fresh":
+            return read(instance, None, None)
+        case own:
+            try:
+                return own(state)
+            except Exception as error:
+                raise PluginFault(instance.name, instance.version, "fork", cause=error) from error
 
 
 def save(instances: Sequence[object], saved: Sequence[Any]) -> list[Component]:

@@ -14,7 +14,7 @@ from ..graph import Graph, History, Node
 from ..hooks.plugin import Plugin
 from ..json import Json, decode
 from ..messages import Message
-from ..plugins.state import PREFIX, restore, states
+from ..plugins.state import PREFIX, forked, read
 from ..policy import Policy
 from ..runner.prepare import sync_tools
 from ..runner.settle import PROTOCOL, ProtocolState
@@ -63,13 +63,26 @@ async def _load_states(live: Live) -> Mapping[str, str]:
     head = await live.store.head(live.id)
     await load(live, head)
     manifest = head.manifest if head else {}
-    for instance in live.instances:
-        if isinstance(instance, Plugin):
-            ref = manifest.get(PREFIX + instance.name)
-            version, value = await component(live, ref) if ref else (None, None)
-            restore(instance, version, value)
-    live.saved = states(live.instances)
+    saved = [await _load_state(live, instance, manifest) for instance in live.instances]
+    live.saved = tuple(saved)
+    if head is not None and head.forked_from is not None and head.revision == 1:
+        for instance, state in zip(live.instances, saved, strict=True):
+            if state is not None and isinstance(instance, Plugin):
+                instance.state = forked(instance, state)
     return manifest
+
+
+async def _load_state(live: Live, instance: object, manifest: Mapping[str, str]) -> Any:
+    """Give *instance* its state and return it; sessions share what's the same."""
+    if not isinstance(instance, Plugin) or type(instance).State is None:
+        return None
+    ref, known = manifest.get(PREFIX + instance.name), live.registry.states
+    if ref is None:
+        state = read(instance, None, None)
+    elif (state := known.get((instance.name, ref))) is None:
+        state = known[instance.name, ref] = read(instance, *await component(live, ref))
+    instance.state = state
+    return state
 
 
 async def _load_components(live: Live, manifest: Mapping[str, str], keep: frozenset[str]) -> None:
