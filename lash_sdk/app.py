@@ -22,9 +22,9 @@ from .plugins.registered import Registered
 from .plugins.registry import Registry
 from .plugins.supply import Supplies
 from .policy import Durability, Limits, OnBusy, OnInterrupted, Policy, Retry
-from .ports import Model, SessionSummary, Store
+from .ports import Model, SessionSpec, SessionSummary, Store
 from .prompt import PromptPart
-from .session import Desk, Lane, Rules, Session, act, left_over, open_live
+from .session import Desk, Host, Lane, Roles, Rules, Session, act, bear, left_over, open_live
 from .tools import Function, Tool, as_tool
 
 ID_LIMIT = 255
@@ -130,6 +130,9 @@ class Lash:
         self._supplies = Supplies(self._registry, ctx, self.broken)
         given = self._store_given
         self._store = self._supplies.store(given) if isinstance(given, str) else given
+        host = Host(self._store, self.model, self._open_session, self._lanes)
+        self._roles = Roles(host, self._lanes.get)
+        self._roles.manager = self._supplies.manager(host)
         try:
             if isinstance(self._model, str) and self._model:
                 self.model(self._model)
@@ -176,14 +179,14 @@ class Lash:
             raise InvalidInput(
                 f"session id {id!r}: expected 1 to {ID_LIMIT} bytes of UTF-8, no NUL"
             )
-        return Opening(
-            open=self._open_session,
+        spec = SessionSpec(
             id=id,
             model=model,
             instructions=instructions,
             limits=limits,
             tools=None if tools is None else [as_tool(each) for each in tools],
         )
+        return Opening(open=self._open_session, spec=spec)
 
     async def sessions(
         self,
@@ -215,7 +218,7 @@ class Lash:
         if session is not None:
             async with self.session(session) as opened:
                 return await opened.act(name, **arguments)
-        live = self._live("none", None, None, self._policy)
+        live = self._live(SessionSpec(id="none"), self._policy)
         return await act(live, name, arguments, in_session=False)
 
     def model(self, wanted: str | Model) -> Model:
@@ -238,11 +241,11 @@ class Lash:
             return
         self._open = False
         errors: list[Exception] = []
-        closers = [lane.close for lane in self._lanes.values()]
-        closers += [self._stop_shared]
+        manager = self._roles.manager
+        closers = [] if manager is None else [manager.close]
+        closers += [self._close_lanes, self._stop_shared]
         closers += [model.close for model in self._models.values()]
         closers += [self._store.close]
-        self._lanes = {}
         for closer in closers:
             try:
                 await closer()
@@ -251,45 +254,58 @@ class Lash:
         if errors:
             raise errors[0]
 
-    async def _open_session(self, opening: Opening) -> Session:
+    async def _close_lanes(self) -> None:
+        errors: list[Exception] = []
+        for lane in tuple(self._lanes.values()):
+            try:
+                await lane.close()
+            except Exception as error:
+                errors.append(error)
+        self._lanes.clear()
+        if errors:
+            raise errors[0]
+
+    async def _open_session(self, spec: SessionSpec) -> Session:
         self._alive()
-        async with self._doors.setdefault(opening.id, asyncio.Lock()):
-            lane = self._lanes.get(opening.id)
+        async with self._doors.setdefault(spec.id, asyncio.Lock()):
+            lane = self._lanes.get(spec.id)
             if lane is None or lane.closed:
-                lane = await self._make_lane(opening)
-                self._lanes[opening.id] = lane
-            elif opening.changes_anything:
-                raise InvalidInput(f"session {opening.id!r} is open already: use session.configure")
+                lane = await self._make_lane(spec)
+                self._lanes[spec.id] = lane
+            elif spec.changes_anything:
+                raise InvalidInput(f"session {spec.id!r} is open already: use session.configure")
             lane.handles += 1
         return Session(lane, self._desk)
 
-    async def _make_lane(self, opening: Opening) -> Lane:
-        wanted = self._model if opening.model is None else opening.model
+    async def _make_lane(self, spec: SessionSpec) -> Lane:
+        wanted = self._model if spec.model is None else spec.model
         own = None if isinstance(wanted, str) else wanted
         policy = self._policy.with_overrides(
             model=wanted if isinstance(wanted, str) else wanted.name,
-            instructions=opening.instructions,
-            limits=opening.limits,
+            instructions=spec.instructions,
+            limits=spec.limits,
         )
-        live = self._live(opening.id, opening.tools, own, policy)
-        await open_live(live, keep=opening.kept)
+        live = self._live(spec, policy)
+        if spec.birth is not None:
+            await bear(self._store, spec.id, spec.birth)
+        await open_live(live, keep=spec.kept, unseen=spec.unseen)
         if own is not None and live.policy.model != own.name:
             own = None  # the session was configured to use another
-        lane = Lane(live, replace(self._rules, kept=opening.kept), own)
+        lane = Lane(live, replace(self._rules, kept=spec.kept), own)
         lane.interrupted, lane.unsettled = await left_over(live)
         return lane
 
-    def _live(
-        self, id: str, tools: Sequence[Tool] | None, model: Model | None, policy: Policy
-    ) -> Live:
+    def _live(self, spec: SessionSpec, policy: Policy) -> Live:
+        tools = self._tools if spec.tools is None else spec.tools
         return Live(
-            id=id,
+            id=spec.id,
             registry=self._registry,
             store=self._store,
             model=self.model,
             policy=policy,
-            parts=self._parts,
-            toolbox=Toolbox(self._tools if tools is None else tools),
+            parts=(*self._parts, *spec.parts),
+            toolbox=Toolbox((*tools, *spec.more)),
+            roles=self._roles,
         )
 
     async def _release(self, lane: Lane) -> None:
@@ -337,33 +353,14 @@ class Lash:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Opening:
-    """
-    A session on its way: await it, or enter it.
+    """A session on its way: await it, or enter it."""
 
-    What isn't None stands in place of the app's and of what was configured.
-    """
-
-    open: Callable[[Opening], Coroutine[Any, Any, Session]]
-    id: str
-    model: str | Model | None
-    instructions: str | None
-    limits: Limits | None
-    tools: Sequence[Tool] | None
+    open: Callable[[SessionSpec], Coroutine[Any, Any, Session]]
+    spec: SessionSpec
     session: Session | None = None
 
-    @property
-    def kept(self) -> frozenset[str]:
-        """The parts of the policy that the caller chose."""
-        wanted = {"model": self.model, "instructions": self.instructions, "limits": self.limits}
-        return frozenset(name for name, value in wanted.items() if value is not None)
-
-    @property
-    def changes_anything(self) -> bool:
-        """Whether the caller wants other settings than the session's."""
-        return bool(self.kept) or self.tools is not None
-
     def __await__(self) -> Generator[Any, None, Session]:
-        return self.open(self).__await__()
+        return self.open(self.spec).__await__()
 
     async def __aenter__(self) -> Session:
         self.session = await self

@@ -62,8 +62,8 @@ class Scope(Protocol):
         """The session's plugin instances, in the order that plans index them."""
         ...
 
-    def role(self, name: str) -> Any:
-        """Return the object behind a role of the session, or raise `Unavailable`."""
+    def role(self, name: str, ctx: SessionContext) -> Any:
+        """Return the object behind a role, for *ctx*, or raise `Unavailable`."""
         ...
 
     def emit(self, plugin: str, name: str, body: Json) -> None:
@@ -120,7 +120,7 @@ class SessionContext:
         if name not in self.roles:
             why = "not for this hook" if name in ROLES else "no such role"
             raise Unavailable(name, why=why)
-        return self.scope.role(name)
+        return self.scope.role(name, self)
 
     def emit(self, plugin: object, name: str, body: Json = None) -> None:
         """Show an event of *plugin* (pass `self`) to whoever watches the session."""

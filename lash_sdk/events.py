@@ -303,6 +303,14 @@ class TurnEnded(OfTurn):
 
 
 @frozen
+class OfChild:
+    """An event of session *child*, which this one, or a child of its, has made."""
+
+    child: str
+    of: SessionEvent
+
+
+@frozen
 class Gap:
     """
     Events are missing here; commits never are.
@@ -332,11 +340,14 @@ SessionEvent: TypeAlias = (
     | PluginEmitted
     | PluginFailed
     | TurnEnded
+    | OfChild
     | Gap
 )
 
 
 def event_to_json(event: SessionEvent) -> JsonObject:
     """Return *event* for a machine to read, its type under "event"."""
+    if isinstance(event, OfChild):
+        return {"event": "OfChild", "child": event.child, "of": event_to_json(event.of)}
     body = {field.name: plain(getattr(event, field.name)) for field in fields(event)}
     return {"event": type(event).__name__, **body}

@@ -120,6 +120,9 @@ class Ledger:
         """Every row, oldest first."""
         return tuple(self._rows.values())
 
+    def __contains__(self, id: str) -> bool:
+        return id in self._rows
+
     def add(self, rows: Iterable[UsageRow]) -> None:
         """Take in *rows*; those without a token and those already here are left."""
         for row in rows:

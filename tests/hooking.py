@@ -37,7 +37,7 @@ class Bare:
         self.faults = Faults()
         self.emitted: list[tuple[str, str, Json]] = []
 
-    def role(self, name: str) -> Any:
+    def role(self, name: str, ctx: Any) -> Any:
         raise Unavailable(name, ROLES[name])
 
     def emit(self, plugin: str, name: str, body: Json) -> None:

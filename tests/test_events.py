@@ -26,6 +26,7 @@ SAMPLES: dict[str, Any] = {
     "body": {"a": [1, None]},
     "seconds": 1.5,
     "off": True,
+    "of": events.Gap(dropped=1),
     "committed": True,
 }
 NUMBERS = frozenset({"index", "attempt", "attempts", "revision", "dropped"})

@@ -21,7 +21,6 @@ from .hooking import mark, plugin, registry
 
 UNCALLED: Final = {
     "effect_host": "durable engines stand at the journal's seam, which comes later",
-    "session_manager": "lash-sessions supplies the roles of several sessions, later",
     "decide_price": "a report with costs comes with the plugin that knows prices",
     "provide_commands": "the command line calls it, the kernel never does",
 }
@@ -203,6 +202,7 @@ async def test_an_app_and_a_session_are_opened_and_closed_in_this_order() -> Non
     assert [
         "store",
         "model",
+        "session_manager",
         "around_app in",
         "protocol",
         "tool_projector",

@@ -126,4 +126,4 @@ async def _common(
         case ShortCircuitTool():
             raise InvalidInput(f"expected an outcome, found {directive.outcome!r}")
         case _:
-            await follow(ctx.scope, plugin, directive)
+            await follow(ctx, plugin, directive)

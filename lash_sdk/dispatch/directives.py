@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..contexts import Scope
+from ..contexts import Scope, SessionContext
 from ..errors import InvalidInput, PluginFault
 from ..hooks.answers import AbortTurn, CreateSession, EmitEvents, EmitTrace, EnqueueMessages
 from ..messages import Message
@@ -30,7 +30,11 @@ class Applied:
 
 
 async def apply(
-    scope: Scope, hook: str, found: Iterable[tuple[Registered, object]], *, may_abort: bool = True
+    ctx: SessionContext,
+    hook: str,
+    found: Iterable[tuple[Registered, object]],
+    *,
+    may_abort: bool = True,
 ) -> Applied:
     """
     Apply what a turn hook asks for, in order; an abort doesn't stop the rest.
@@ -48,13 +52,13 @@ async def apply(
                 case EnqueueMessages():
                     applied.messages += welcome(plugin.name, directive.messages)
                 case _:
-                    await follow(scope, plugin, directive)
+                    await follow(ctx, plugin, directive)
         except Exception as error:
-            raise noted(scope, plugin, hook, error) from error
+            raise noted(ctx.scope, plugin, hook, error) from error
     return applied
 
 
-async def follow(scope: Scope, plugin: Registered, directive: object) -> None:
+async def follow(ctx: SessionContext, plugin: Registered, directive: object) -> None:
     """
     Do what a directive asks for that's legal in every hook.
 
@@ -65,12 +69,12 @@ async def follow(scope: Scope, plugin: Registered, directive: object) -> None:
     match directive:
         case EmitEvents():
             for name, body in directive.events:
-                scope.emit(plugin.name, name, body)
+                ctx.scope.emit(plugin.name, name, body)
         case EmitTrace():
             name = f"plugin.{plugin.name}.{directive.name}"
-            scope.emit(plugin.name, name, directive.payload)
+            ctx.scope.emit(plugin.name, name, directive.payload)
         case CreateSession():
-            await scope.role("lifecycle").create(directive.request)
+            await ctx.scope.role("lifecycle", ctx).create(directive.request)
         case _:
             raise InvalidInput(f"{type(directive).__name__} isn't legal here")
 

@@ -11,26 +11,35 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from ..contexts import EventContext, FaultContext, SessionContext, ToolContext, TurnContext
+from ..contexts import (
+    EventContext,
+    FaultContext,
+    SessionContext,
+    ToolContext,
+    TurnContext,
+    UsageContext,
+)
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..errors import Unavailable
-from ..events import PluginEmitted, PluginFailed, SessionEvent, ToolProgressed
-from ..graph import Graph, History
+from ..events import PluginEmitted, PluginFailed, SessionEvent, ToolProgressed, UsageAdded
+from ..graph import Graph, History, read_node
+from ..hooks.plugin import Plugin
 from ..hooks.specs import Projector
-from ..journal import Seam
+from ..journal import Deed, Seam
 from ..json import Json, check
 from ..messages import Blob, Message
 from ..plugins.faults import Faults
 from ..plugins.registry import Plans, Registry
 from ..plugins.state import states
 from ..policy import Policy
-from ..ports import ROLES, Model, Store
+from ..ports import ROLES, Asker, Model, SessionManager, Store
 from ..prompt import PromptCache, PromptPart
 from ..protocol import STANDARD, TurnProtocol
 from ..turn import Turn
 from ..usage import Ledger, UsageRow
+from .aside import Aside
 from .projection import project
 from .toolbox import Toolbox
 
@@ -59,6 +68,19 @@ OUTSIDE: Final[dict[type[Effect], tuple[str, ...]]] = {
 """Effects that reach outside: always, or if one of these hooks is there."""
 
 
+class RoleGiver(Protocol):
+    """What gives out the roles of sessions."""
+
+    def role(self, name: str, asker: Asker) -> Any:
+        """Return the role's object for whoever asks."""
+        ...
+
+    @property
+    def manager(self) -> SessionManager | None:
+        """The host of several sessions, if there's one."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Live:
     """
@@ -83,6 +105,8 @@ class Live:
         inherited: Ledgers of the sessions this one was forked from.
         blobs: What the running turn's tools returned, by hash.
         watch: Shows an event to whoever watches; None while nobody does.
+        aside: What the running turn does beside its effects; None outside a turn.
+        roles: Gives out the roles of sessions; see `lash_sdk.session.roles`.
     """
 
     id: str
@@ -119,6 +143,8 @@ class Live:
     listeners: list[Callable[[SessionEvent], None]] = field(default_factory=list)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     blobs: dict[str, Blob] = field(default_factory=dict)
+    aside: Aside | None = None
+    roles: RoleGiver | None = None
 
     def __post_init__(self) -> None:
         self.given = self.policy
@@ -143,14 +169,80 @@ class Live:
         """Return a context for hooks that concern a turn on its way."""
         return TurnContext(self, turn, self.turns + 1, roles=roles)
 
-    def role(self, name: str) -> Any:
+    def role(self, name: str, ctx: SessionContext) -> Any:
         """
-        Return the object behind a role.
+        Return the object behind a role, for a hook with this context.
 
         Raises:
             Unavailable: The package that brings it isn't installed.
         """
-        raise Unavailable(name, ROLES[name])
+        if self.roles is None:
+            raise Unavailable(name, ROLES.get(name) or ROLES["lifecycle"])
+        turn: Turn | None = getattr(ctx, "turn", None)
+        key = getattr(ctx, "idempotency_key", None if turn is None else turn.key)
+        asker = Asker(live=self, key=key, attempt=getattr(ctx, "attempt", 1))
+        return self.roles.role(name, asker)
+
+    def do(self, deed: Deed) -> None:
+        """Take in what the running turn did beside its effects, and put it on record."""
+        self.take(deed)
+        self.seam.did(deed)
+
+    def take(self, deed: Deed) -> None:
+        """Take in what a turn did beside its effects; the same again is once."""
+        aside = self.aside
+        assert aside is not None  # noqa: S101 - a turn runs
+        if deed.child is not None:
+            aside.away = True
+            if deed.turn is None:
+                aside.children[deed.child] = None
+        if deed.values and deed.operation not in aside.values:
+            pairs: Any = deed.values
+            nodes = [read_node("", None, kind, body) for kind, body in pairs]
+            aside.values[deed.operation] = tuple([node.value for node in nodes])
+        if deed.tools is not None:
+            if aside.before is None:
+                aside.before = self.toolbox.state.overrides
+            self.toolbox.restore(deed.tools)
+        for row in deed.usage:
+            self.owe(row)
+
+    def owe(self, row: UsageRow, origin: str = "child") -> bool:
+        """Take in a row of what others spent; return False if it's there already."""
+        aside = self.aside
+        known = row.id in self.ledger or any(row.id == each.id for each in self.pending)
+        if known or not row.usage or (aside is not None and row.id in aside.rows):
+            return False
+        if aside is None:
+            self.pending.append(row)
+        else:
+            aside.rows[row.id] = row
+            aside.usage += row.usage
+        if self.watch is not None:
+            self.watch(UsageAdded(turn=row.turn if aside is None else aside.turn, row=row))
+        if self.plans.on_usage is not None:
+            self.plans.on_usage(UsageContext(self, row, origin))
+        return True
+
+    def owed(self) -> tuple[UsageRow, ...]:
+        """Return what's pending and not committed, by whomever."""
+        return tuple([row for row in self.pending if row.id not in self.ledger])
+
+    def paid(self, rows: Sequence[UsageRow]) -> None:
+        """Take in that *rows* are committed."""
+        self.ledger.add(rows)
+        if self.pending:
+            self.pending = list(self.owed())
+
+    def roll_back(self) -> None:
+        """Give tools and plugins back the state that's committed: the turn wasn't."""
+        if self.aside is not None and self.aside.before is not None:
+            self.toolbox.restore(dict(self.aside.before))
+        self.injections.clear()
+        self.blobs.clear()
+        for instance, state in zip(self.instances, self.saved, strict=True):
+            if isinstance(instance, Plugin):
+                instance.state = state
 
     def emit(self, plugin: str, name: str, body: Json) -> None:
         """

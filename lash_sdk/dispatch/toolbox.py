@@ -17,6 +17,7 @@ from ..errors import InvalidInput, PluginConflict, PluginFault
 from ..hooks.answers import Visibility
 from ..json import Json, frozen
 from ..plugins.registry import Plans
+from ..ports import Access
 from ..tools import Tool, ToolDefinition
 from .directives import noted
 
@@ -53,6 +54,8 @@ class Toolbox:
     Attributes:
         shown: Definitions of what the model may call, in a stable order.
         names: Their names.
+        barred: Those that nothing can show.
+        only: The only ones that anything can show; None means all.
         state: The session's own overrides.
     """
 
@@ -64,6 +67,7 @@ class Toolbox:
         "_tools",
         "barred",
         "names",
+        "only",
         "shown",
         "state",
     )
@@ -76,6 +80,7 @@ class Toolbox:
             PluginConflict: Two have one name.
         """
         self.barred = hidden
+        self.only: frozenset[str] | None = None
         self.state = ToolState(overrides={})
         self._host = _by_name(HOST, host)
         self._plugins: Mapping[str, Visibility] = {}
@@ -85,6 +90,11 @@ class Toolbox:
         self.shown: tuple[ToolDefinition, ...] = ()
         self.names: frozenset[str] = frozenset()
         self._show()
+
+    @property
+    def host(self) -> tuple[Tool, ...]:
+        """The tools that the application handed over."""
+        return tuple(self._host.values())
 
     def get(self, name: str) -> Tool | None:
         """Return a tool that can be called now."""
@@ -159,6 +169,12 @@ class Toolbox:
         self.state = ToolState(overrides=overrides)
         self._show()
 
+    def restrict(self, access: Access) -> None:
+        """Let *access* be the last word on what can be called."""
+        self.barred = frozenset(access.hidden)
+        self.only = None if access.only is None else frozenset(access.only)
+        self._show()
+
     def _ask_availability(self, ctx: SessionContext, plans: Plans) -> None:
         self._closed = False
         if plans.provide_availability is None:
@@ -187,6 +203,8 @@ class Toolbox:
         """Return whether *tool* can be called: the strongest word on it counts."""
         name = tool.name
         if name in self.barred or (self._closed and self._sources[name] != HOST):
+            return False
+        if self.only is not None and name not in self.only:
             return False
         layers = (self.state.overrides.get(name), self._plugins.get(name))
         for word in layers:

@@ -6,7 +6,7 @@ Each event that enters is a row. On resume, an effect whose row is there is
 answered from it; a plain `Seam` stands there when nothing is recorded.
 """
 
-from .facts import INPUT, Began, CallResult, Heard, Intent, read_row, rebased
+from .facts import INPUT, Began, CallResult, Deed, Heard, Intent, read_row, rebased
 from .journal import Closing, Journal
 from .seam import Seam
 
@@ -15,6 +15,7 @@ __all__ = [
     "Began",
     "CallResult",
     "Closing",
+    "Deed",
     "Heard",
     "Intent",
     "Journal",

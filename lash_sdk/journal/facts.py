@@ -21,6 +21,7 @@ from ..messages import Blob, Message, ToolResult
 from ..outcomes import Issue, ToolRecord
 from ..policy import Limits
 from ..ports import JournalRow
+from ..usage import UsageRow
 
 
 @frozen
@@ -106,17 +107,41 @@ class CallResult(Value, title="result row"):
     blobs: tuple[Blob, ...] = field(default=(), compare=False)
 
 
-Row: TypeAlias = Began | Heard | Intent | CallResult
+@frozen
+class Deed(Value, title="deed row"):
+    """
+    What a turn did beside its effects.
+
+    Attributes:
+        child: A session that it made, or in which it began a turn.
+        turn: The turn that it began there.
+        operation: Names the nodes that it adds to its own session.
+        values: Those nodes' values, as they're stored: kind and body.
+        tools: What its session hides and shows from then on.
+        usage: What others spent for it.
+    """
+
+    child: str | None = None
+    turn: str | None = None
+    operation: str = ""
+    values: tuple[Json, ...] = ()
+    tools: Json = None
+    usage: tuple[UsageRow, ...] = ()
+
+
+Row: TypeAlias = Began | Heard | Intent | CallResult | Deed
 
 INPUT: Final = "input"
 EVENT: Final = "event"
 INTENT: Final = "intent"
 RESULT: Final = "result"
+DEED: Final = "deed"
 FORMS: Final[dict[str, type[Row]]] = {
     INPUT: Began,
     EVENT: Heard,
     INTENT: Intent,
     RESULT: CallResult,
+    DEED: Deed,
 }
 
 

@@ -12,9 +12,23 @@ from ..effects import CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..errors import StoreCorrupt
 from ..events import CheckpointPassed, Event, TurnPrepared, TurnStopped
 from ..hooks.plugin import Plugin
+from ..json import digest, encode
 from ..plugins.state import PREFIX, read, save, states
 from ..ports import Claim, JournalRow, Store
-from .facts import EVENT, INPUT, INTENT, RESULT, Began, CallResult, Heard, Intent, Row, read_row
+from .facts import (
+    DEED,
+    EVENT,
+    INPUT,
+    INTENT,
+    RESULT,
+    Began,
+    CallResult,
+    Deed,
+    Heard,
+    Intent,
+    Row,
+    read_row,
+)
 from .seam import Do, Seam
 
 
@@ -55,7 +69,7 @@ class Journal(Seam):
         self._instances = instances
         self._saved = states(instances)
         self._past = tuple(past)
-        self._left = {(row.key, row.kind): at for at, row in enumerate(past)}
+        self._left = {(r.key, r.kind): at for at, r in enumerate(past) if r.kind != DEED}
         self._applied = 0
         self._rows: list[JournalRow] = []
         self._made = 0
@@ -107,6 +121,10 @@ class Journal(Seam):
         """Record what came of the call *key*."""
         self._add(key, RESULT, result)
 
+    def did(self, deed: Deed) -> None:
+        """Record what the turn did beside its effects; the same again is once."""
+        self._add(digest(encode(deed.to_json())), DEED, deed)
+
     async def flush(self) -> None:
         """Return once everything so far is durable."""
         wanted = self._made
@@ -133,7 +151,7 @@ class Journal(Seam):
             self._writing = None
 
     def _add(self, key: str, kind: str, body: Row) -> None:
-        if self._instances and not isinstance(body, Began):
+        if self._instances and not isinstance(body, (Began, Deed)):
             if changed := save(self._instances, self._saved):
                 body = replace(body, states=tuple(changed))
             self._saved = states(self._instances)

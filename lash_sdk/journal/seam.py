@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from ..effects import Effect
 from ..events import Event
-from .facts import Began, CallResult, Intent
+from .facts import Began, CallResult, Deed, Intent
 
 Do = Callable[[Effect], Awaitable[Event]]
 
@@ -53,6 +53,9 @@ class Seam:
 
     def finish(self, key: str, result: CallResult) -> None:
         """Record what came of the call *key*."""
+
+    def did(self, deed: Deed) -> None:
+        """Record what the turn did beside its effects."""
 
     async def flush(self) -> None:
         """Return once everything so far is durable."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from ..contexts import HostContext
 from ..errors import InvalidInput, LashError, PluginFault, Unavailable
 from ..hooks import HOOKS
-from ..ports import Model, Store
+from ..ports import Model, SessionHost, SessionManager, Store
 from .loading import Broken
 from .registered import Registered
 from .registry import Registry
@@ -23,14 +23,14 @@ PACKAGES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """First-party packages, so that a missing one can be named."""
 
-Supplied: TypeAlias = tuple[Registered, Callable[[str], object]]
+Supplied: TypeAlias = tuple[Registered, Callable[[Any], object]]
 """Whose it is, and what makes one."""
 
 
 class Supplies:
     """What the plugins of one `Lash` supply by scheme."""
 
-    __slots__ = ("_broken", "_models", "_stores")
+    __slots__ = ("_broken", "_managers", "_models", "_stores")
 
     def __init__(self, registry: Registry, ctx: HostContext, broken: list[Broken]) -> None:
         """
@@ -43,6 +43,7 @@ class Supplies:
         self._broken = broken
         self._stores = registry.supplied(HOOKS["store"], ctx)
         self._models = registry.supplied(HOOKS["model"], ctx)
+        self._managers = registry.supplied(HOOKS["session_manager"], ctx)
 
     def store(self, url: str) -> Store:
         """
@@ -83,15 +84,22 @@ class Supplies:
         _plugin, made = self._make("model", scheme, self._models, name)
         return cast(Model, made)
 
+    def manager(self, host: SessionHost) -> SessionManager | None:
+        """Return the host of several sessions, if a plugin brings one."""
+        if "default" not in self._managers:
+            return None
+        _plugin, made = self._make("session manager", "default", self._managers, host)
+        return cast(SessionManager, made)
+
     def _make(
-        self, kind: str, scheme: str, supplied: Mapping[str, Supplied], text: str
+        self, kind: str, scheme: str, supplied: Mapping[str, Supplied], given: Any
     ) -> tuple[Registered, object]:
         """Return what a factory makes; its own errors pass, others are its fault."""
         if scheme not in supplied:
             raise self._missing(kind, scheme, supplied)
         plugin, factory = supplied[scheme]
         try:
-            return plugin, factory(text)
+            return plugin, factory(given)
         except LashError:
             raise
         except Exception as error:

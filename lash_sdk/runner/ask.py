@@ -61,7 +61,7 @@ class Asking:
                 model=self._model.name,
                 iteration=effect.iteration,
                 usage=turn.usage,
-                children_usage=NOTHING,
+                children_usage=NOTHING if live.aside is None else live.aside.usage,
             )
 
     async def run(self) -> Event:

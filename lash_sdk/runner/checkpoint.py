@@ -31,7 +31,7 @@ async def checkpoint(live: Live, turn: Turn, effect: PassCheckpoint) -> Event:
         ctx = TurnContext(live, turn, live.turns + 1, checkpoint=effect.checkpoint, roles=ROLES)
         try:
             found = await live.plans.at_checkpoint(ctx)
-            applied = await apply(live, "at_checkpoint", found)
+            applied = await apply(ctx, "at_checkpoint", found)
         except PluginFault as fault:
             issue = Issue(kind="plugin", code="plugin_checkpoint", message=str(fault))
             return CheckpointAborted(key=effect.key, issue=issue)

@@ -33,7 +33,7 @@ async def prepare(live: Live, turn: Turn, effect: Prepare) -> Event:
     messages: tuple[Message, ...] = ()
     if effect.first and live.plans.before_turn is not None:
         ctx = live.turn_context(turn, BEFORE_TURN)
-        applied = await apply(live, "before_turn", await live.plans.before_turn(ctx))
+        applied = await apply(ctx, "before_turn", await live.plans.before_turn(ctx))
         if applied.abort is not None:
             plugin, abort = applied.abort
             return TurnAborted(

@@ -10,6 +10,7 @@ from typing import Final
 
 from ..commits import Commit, Component, PluginRow, Receipt
 from ..contexts import CommitContext
+from ..dispatch.aside import Aside
 from ..dispatch.directives import apply
 from ..dispatch.live import Live
 from ..effects import WriteCommit
@@ -56,6 +57,8 @@ class Settling:
             StoreError: The store couldn't; nothing was written.
         """
         messages = () if self._live.plans.after_turn is None else await self._after_turn()
+        if self._live.aside is not None and self._live.aside.away:
+            await self._settle_children()
         commit = self._build(messages).check()
         receipt = await self._write(commit)
         self._adopt(commit, receipt, messages)
@@ -70,16 +73,25 @@ class Settling:
         try:
             async with asyncio.timeout(GRACE if hurry else None):
                 found = await live.plans.after_turn(ctx)
-                applied = await apply(live, "after_turn", found, may_abort=False)
+                applied = await apply(ctx, "after_turn", found, may_abort=False)
         except (TimeoutError, asyncio.CancelledError):
             return ()
         return applied.messages
+
+    async def _settle_children(self) -> None:
+        """Let what the turn began in other sessions end with it, or go on without it."""
+        live, outcome = self._live, self._turn.outcome
+        if live.roles is not None and live.roles.manager is not None:
+            cancelled = isinstance(outcome, Stopped) and outcome.reason == "cancelled"
+            await live.roles.manager.settle(live, cancelled=cancelled)
 
     def _build(self, messages: tuple[Message, ...]) -> Commit:
         live, turn = self._live, self._turn
         assert turn.outcome is not None  # noqa: S101 - it's settling
         ending = Ending.of(turn.outcome, turn.issues)
-        values = (*turn.values, *messages, ending)
+        aside = live.aside or Aside(turn=turn.id)
+        added, said = aside.nodes, aside.messages
+        values = (*turn.values, *messages, *added, ending)
         nodes = chain(turn.id, live.graph.leaf, values)
         components = save(live.instances, live.saved) if live.instances else []
         if turn.state != live.protocol_state:
@@ -90,8 +102,11 @@ class Settling:
                     value=ProtocolState(name=live.protocol.name, state=turn.state).to_json(),
                 )
             )
-        found = {blob.sha256: blob for blob in blobs((*turn.messages, *messages))}
+        if aside.before is not None:
+            components.append(live.toolbox.state.to_component())
+        found = {blob.sha256: blob for blob in blobs((*turn.messages, *messages, *said))}
         found |= live.blobs
+        owes = live.pending or aside.rows
         commit = Commit(
             session=live.id,
             expected=live.revision,
@@ -102,8 +117,9 @@ class Settling:
             leaf=nodes[-1].id,
             components=tuple(components),
             blobs=tuple(found.values()),
-            usage=(*live.pending, *turn.rows) if live.pending else turn.rows,
+            usage=(*live.owed(), *turn.rows, *aside.rows.values()) if owes else turn.rows,
             consumed=turn.inbox,
+            children=() if live.seam.closing else tuple(aside.children),
             turn=turn.id,
         )
         if live.plans.provide_commit is not None:
@@ -154,9 +170,9 @@ class Settling:
         live.revision = receipt.revision
         live.turns = commit.turns
         live.graph = live.graph.append(commit.nodes)
-        live.history = live.history.plus(turn.messages + messages).settled()
-        live.ledger.add(commit.usage)
-        live.pending.clear()
+        said = live.aside.messages if live.aside is not None else ()
+        live.history = live.history.plus(turn.messages + messages + said).settled()
+        live.paid(commit.usage)
         live.protocol_state = turn.state
         live.blobs.clear()
         if live.instances:

@@ -6,17 +6,19 @@ live session behind all handles of an id, `door` who may change it, `opening` ho
 it comes out of a store, `changes` what moves its head outside a turn, `recovery`
 what an interrupted turn left, `stream` a turn watched while it runs, `record` a
 turn looked at afterwards, `observe` and `feed` a session watched across turns,
-`snapshot` what it is at once.
+`snapshot` what it is at once, `roles` and `host` what hooks and other sessions ask.
 """
 
 from .actions import act
 from .asks import Ask, Desk, Rules
 from .handle import Session
+from .host import Host
 from .lane import Lane
 from .observe import Committed, Seen
-from .opening import open_live
+from .opening import bear, open_live
 from .record import TurnRecord
 from .recovery import left_over
+from .roles import Roles
 from .snapshot import Snapshot
 from .stream import Stream
 
@@ -24,7 +26,9 @@ __all__ = [
     "Ask",
     "Committed",
     "Desk",
+    "Host",
     "Lane",
+    "Roles",
     "Rules",
     "Seen",
     "Session",
@@ -32,6 +36,7 @@ __all__ = [
     "Stream",
     "TurnRecord",
     "act",
+    "bear",
     "left_over",
     "open_live",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from ..errors import InvalidInput
 from ..events import SessionEvent
 from ..json import frozen
-from ..messages import Message
+from ..messages import Message, UserPart, user
 from ..policy import Durability, OnBusy, OnInterrupted
 from ..ports import Model
 from .output import Output
@@ -63,6 +64,31 @@ class Desk:
     model: Callable[[str | Model], Model]
     open: Callable[[str], Awaitable[Any]]
     release: Callable[[Any], Awaitable[None]]
+
+
+def asked(
+    desk: Desk,
+    input: str | Sequence[UserPart],
+    *,
+    output: Any,
+    model: str | Model | None,
+    instructions: str | None,
+) -> Ask:
+    """
+    Return what a caller asks for, checked.
+
+    Raises:
+        InvalidInput: The input can't be used, or the model isn't known.
+    """
+    if not isinstance(input, (str, list, tuple)):
+        raise InvalidInput(f"input: expected text or parts, found {input!r}")
+    return Ask(
+        message=user(input),
+        model=None if model is None else desk.model(model),
+        spec=model if isinstance(model, str) else None,
+        instructions=instructions,
+        output=None if output is None else Output(output),
+    )
 
 
 def mint() -> str:

@@ -22,6 +22,7 @@ from .asks import mint
 from .branches import ending, rewritten, turns_on
 from .lane import Lane
 from .opening import POLICY
+from .recovery import fork_journal
 
 TASKS = frozenset(("tasks",))
 """The role of `transform_policy` and `on_config_changed`."""
@@ -45,7 +46,7 @@ async def commit(lane: Lane, claim: Claim | None, **parts: Any) -> Receipt:
         "at": time.time(),
         "turns": live.turns,
         "leaf": live.graph.leaf,
-        "usage": tuple(live.pending),
+        "usage": live.owed(),
         **parts,
     }
     body = Commit(session=live.id, expected=live.revision, **given).check()
@@ -60,8 +61,7 @@ async def commit(lane: Lane, claim: Claim | None, **parts: Any) -> Receipt:
             raise
         receipt = known
     live.revision = receipt.revision
-    live.ledger.add(live.pending)
-    live.pending.clear()
+    live.paid(body.usage)
     lane.feed.wake()
     return receipt
 
@@ -134,7 +134,7 @@ async def _branch(
             components = [*components, *save(live.instances, live.saved)]
         receipt = await commit(lane, claim, components=tuple(components), **parts)
     except BaseException:
-        lane.roll_back()
+        lane.live.roll_back()
         raise
     if parts:
         await lane.refresh()
@@ -170,7 +170,9 @@ async def set_tools(lane: Lane, names: Sequence[str], word: Visibility) -> ToolS
     return await apply_tools(lane, replace(state, overrides=overrides))
 
 
-async def append(lane: Lane, values: Sequence[Content], *, after: str | None = None) -> Receipt:
+async def append(
+    lane: Lane, values: Sequence[Content], *, after: str | None = None, operation: str | None = None
+) -> Receipt:
     """
     Commit *values* as nodes after the leaf, or as a branch after node *after*.
 
@@ -183,26 +185,26 @@ async def append(lane: Lane, values: Sequence[Content], *, after: str | None = N
     live = lane.live
     async with lane.door.held() as claim:
         start = live.graph.leaf if after is None else live.graph.node(after).id
-        operation = mint()
-        nodes = chain(operation, start, values)
-        messages = _messages(values)
+        name = operation or mint()
+        nodes = chain(name, start, values)
+        messages = check_values(values)
         grown = live.graph.load(nodes, nodes[-1].id)
         if start != live.graph.leaf:
             check_pairs([n.value for n in grown.path() if isinstance(n.value, Message)])
         receipt = await commit(
             lane,
             claim,
-            operation=operation,
+            operation=name,
             nodes=nodes,
             leaf=nodes[-1].id,
-            turns=turns_on(grown),
+            turns=live.turns + turns_on(grown) - turns_on(live.graph),
             blobs=tuple(blobs(messages)),
         )
         await lane.refresh()
     return receipt
 
 
-def _messages(values: Sequence[object]) -> list[Message]:
+def check_values(values: Sequence[object]) -> list[Message]:
     """
     Return the messages among what's to be appended.
 
@@ -234,6 +236,18 @@ async def checkout(lane: Lane, node: str) -> Receipt:
     async with lane.door.held() as claim:
         graph = lane.live.graph
         end = ending(graph, node)
-        receipt = await commit(lane, claim, restore=end, leaf=end, turns=turns_on(graph.at(end)))
+        turns = lane.live.turns + turns_on(graph.at(end)) - turns_on(graph)
+        receipt = await commit(lane, claim, restore=end, leaf=end, turns=turns)
         await lane.refresh()
     return receipt
+
+
+async def fork(lane: Lane, id: str, *, at: str | None, journal: str | None) -> None:
+    """Make session *id* where this one is, or was, or where a lost turn began."""
+    live = lane.live
+    if journal is not None:
+        await fork_journal(live, id, journal)
+        lane.unsettled.pop(journal, None)
+    else:
+        end = None if at is None else ending(live.graph, at)
+        await live.store.fork(live.id, id, at=end)

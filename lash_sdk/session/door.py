@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from ..dispatch.live import Live
-from ..errors import SessionBusy, SessionClosed, StoreError
+from ..errors import LashError, SessionBusy, SessionClosed, StoreError
 from ..messages import Message
 from ..ports import Claim
 from .line import Place, first, join
+from .recovery import SPENT
 
 PAUSE: Final = 0.005
 LONGEST: Final = 0.1
@@ -121,8 +122,12 @@ class Door:
                 self.waiting.discard(place.turn)
 
     async def leave(self, claim: Claim | None) -> None:
-        """Let the next one in."""
+        """Let the next one in; what was spent outside turns is off the record once paid."""
+        live = self._live
         try:
+            if claim is not None and claim.unfinished and not live.owed():
+                with suppress(LashError):
+                    await live.store.journal_drop(claim, SPENT)
             if claim is not None:
                 await self._live.store.release(claim)
         except StoreError as error:  # what was done is done

@@ -17,12 +17,10 @@ from ..outcomes import ToolOutcome
 from ..policy import Limits, Policy
 from ..ports import InboxItem, Model
 from .actions import act
-from .asks import Ask, mint
-from .branches import ending
-from .changes import append, apply_tools, checkout, configure, rewrite, set_tools
+from .asks import Ask, asked, mint
+from .changes import append, apply_tools, checkout, configure, fork, rewrite, set_tools
 from .output import Output
 from .record import TurnRecord
-from .recovery import fork_journal
 from .stream import Stream
 from .view import View
 
@@ -44,12 +42,14 @@ class Session(View):
         output: Any = None,
         model: str | Model | None = None,
         instructions: str | None = None,
+        turn: str | None = None,
     ) -> TurnRecord:
         """
         Return the record of a turn on *input*, once it's durable.
 
         *output* is a pydantic model that the answer must fit; `record.value`
-        then holds an instance. *model* and *instructions* are for this turn.
+        then holds an instance. *model* and *instructions* are for this turn, and
+        *turn* is its id, for who made it up: it must never be used twice.
 
         Raises:
             InvalidInput: The input is empty, or the model isn't known.
@@ -62,8 +62,9 @@ class Session(View):
                 did is on record at `error.journal`.
             StoreError: The store couldn't commit; nothing was written.
         """
-        ask = self._ask(input, output=output, model=model, instructions=instructions)
-        return await self._run(ask)
+        self._open()
+        ask = asked(self._desk, input, output=output, model=model, instructions=instructions)
+        return await self._run(replace(ask, turn=turn))
 
     def stream(
         self,
@@ -72,6 +73,7 @@ class Session(View):
         output: Any = None,
         model: str | Model | None = None,
         instructions: str | None = None,
+        turn: str | None = None,
     ) -> Stream:
         """
         Return a turn on *input* as a stream of events; it starts when read.
@@ -80,8 +82,9 @@ class Session(View):
             InvalidInput: As `run` does; other errors come from the stream, after
                 the last event.
         """
-        ask = self._ask(input, output=output, model=model, instructions=instructions)
-        return Stream(lambda watch: self._run(replace(ask, watch=watch)))
+        self._open()
+        ask = asked(self._desk, input, output=output, model=model, instructions=instructions)
+        return Stream(lambda watch: self._run(replace(ask, turn=turn, watch=watch)))
 
     async def cancel(self) -> None:
         """Stop the running turn and wait until it's committed as cancelled."""
@@ -142,6 +145,17 @@ class Session(View):
             InvalidInput: There's no such action, or it takes no session.
         """
         return await act(self._open().live, name, arguments, in_session=True)
+
+    @property
+    def children(self) -> Any:
+        """
+        Other sessions, and work beside this one: every session role in one place.
+
+        Raises:
+            Unavailable: The package that brings them isn't installed.
+        """
+        live = self._open().live
+        return live.role("children", live.context())
 
     async def close(self) -> None:
         """Give the handle back; the last one settles a running turn and releases."""
@@ -268,49 +282,29 @@ class Session(View):
             InvalidHistory: There's no such node, or no turn ends before it.
             InvalidInput: There's no such turn in the journal.
         """
-        lane = self._open()
         id = id or f"{self.id}~{mint()}"
-        if journal is not None:
-            await fork_journal(lane.live, id, journal)
-            lane.unsettled.pop(journal, None)
-        else:
-            end = None if at is None else ending(lane.live.graph, at)
-            await lane.live.store.fork(self.id, id, at=end)
+        await fork(self._open(), id, at=at, journal=journal)
         forked: Session = await self._desk.open(id)
         return forked
 
     async def _run(self, ask: Ask) -> TurnRecord:
         """Run a turn here; in a fork if this session is busy and that's the policy."""
         lane = self._open()
-        if lane.rules.on_busy != "fork":
-            return await lane.run(ask)
+        roles = lane.live.roles
+        if roles is not None and roles.manager is not None:
+            successor: Session | None = await roles.manager.route(lane.live)
+            if successor is not None:
+                return await successor._lane.run(ask)
         try:
             return await lane.run(ask)
         except SessionBusy:
-            turn = mint()
-            id = f"{self.id}~{turn}"
-            head = await lane.live.store.head(self.id)
-            if head is not None and head.revision:
-                await lane.live.store.fork(self.id, id)
-            async with await self._desk.open(id) as other:
-                record: TurnRecord = await other._lane.run(replace(ask, turn=turn))
-                return record
-
-    def _ask(
-        self,
-        input: str | Sequence[UserPart],
-        *,
-        output: Any,
-        model: str | Model | None,
-        instructions: str | None,
-    ) -> Ask:
-        self._open()
-        if not isinstance(input, (str, list, tuple)):
-            raise InvalidInput(f"input: expected text or parts, found {input!r}")
-        return Ask(
-            message=user(input),
-            model=None if model is None else self._desk.model(model),
-            spec=model if isinstance(model, str) else None,
-            instructions=instructions,
-            output=None if output is None else Output(output),
-        )
+            if lane.rules.on_busy != "fork":
+                raise
+        turn = mint()
+        id = f"{self.id}~{turn}"
+        head = await lane.live.store.head(self.id)
+        if head is not None and head.revision:
+            await lane.live.store.fork(self.id, id)
+        async with await self._desk.open(id) as other:
+            record: TurnRecord = await other._lane.run(replace(ask, turn=turn))
+            return record

@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
+from ..dispatch.aside import Aside
 from ..dispatch.live import OPEN, Live
 from ..errors import LashError, RevisionConflict, SessionBusy, StoreError, TurnInterrupted
 from ..events import InputAccepted, SessionEvent
-from ..hooks.plugin import Plugin
-from ..journal import Began, Closing, Journal
+from ..journal import Began, Closing, Deed, Journal
 from ..ports import Claim, JournalRow, Model
 from ..runner.drive import Drive
 from ..runner.options import Options
@@ -27,7 +27,7 @@ from .line import take_in
 from .opening import reload
 from .output import Output
 from .record import TurnRecord, raise_failure, recorded
-from .recovery import Unfinished, rows_of, unfinished
+from .recovery import Unfinished, rows_of, take_up, unfinished
 
 T = TypeVar("T")
 
@@ -146,6 +146,8 @@ class Lane:
         """Return the ledger's report, with what isn't committed yet."""
         live = self.live
         running = self.drive.turn.rows if self.drive is not None else ()
+        if live.aside is not None:
+            running = (*running, *live.aside.rows.values())
         if not (running or live.pending or inherited or self.unsettled):
             return live.ledger.report()
         ledger = Ledger(live.ledger.rows)
@@ -254,7 +256,8 @@ class Lane:
         turn = Turn(id=found.turn, session=live.id, limits=began.limits, state=live.protocol_state)
         live.seam = self._journal(turn.id, claim, found.rows, form)
         live.seam.begin(began)
-        return await self._drive(Drive(live, turn, options), began.event, claim, output)
+        drive = Drive(live, turn, options)
+        return await self._drive(drive, began.event, claim, output, found.deeds)
 
     def _journal(
         self,
@@ -268,13 +271,21 @@ class Lane:
         return form(live.store, claim, turn, outside=outside, instances=instances, past=past)
 
     async def _drive(
-        self, drive: Drive, accepted: InputAccepted, claim: Claim | None, output: Output | None
+        self,
+        drive: Drive,
+        accepted: InputAccepted,
+        claim: Claim | None,
+        output: Output | None,
+        deeds: Sequence[Deed] = (),
     ) -> TurnRecord:
-        """Return the record of the turn, once it's durable."""
+        """Return the record of the turn, once it's durable; *deeds* it did before."""
         live = self.live
         self.drive = drive
         self.feed.begin()
+        aside = live.aside = Aside(turn=drive.turn.id)
         try:
+            if deeds:
+                await take_up(live, deeds)
             turn = await drive.run(accepted)
             if turn.revision is None:
                 await self._drop(turn, claim)
@@ -285,14 +296,17 @@ class Lane:
         finally:
             self.drive = None
             self.feed.end()
+            live.aside = None
             live.seam = OPEN
             for ended in self._ended:
                 if not ended.done():
                     ended.set_result(None)
             self._ended.clear()
+        if aside.rows:  # some may have come while it was committed
+            live.pending += [row for row in aside.rows.values() if row.id not in live.ledger]
         self.interrupted = None
         self.unsettled.pop(turn.id, None)
-        return recorded(live, turn, output)
+        return recorded(live, turn, output, aside.usage)
 
     async def _lose(self, turn: Turn, claim: Claim | None, error: BaseException) -> None:
         """Put the session back; what the turn did stays on record where that helps."""
@@ -304,9 +318,10 @@ class Lane:
             with suppress(LashError):
                 if await live.store.receipt(live.id, turn.id) is None:  # or nobody can say
                     await seam.flush()
-            self.roll_back()
+            rows = live.aside.rows.values() if live.aside is not None else ()
+            live.roll_back()
             self.interrupted = turn.id
-            self.unsettled[turn.id] = turn.rows
+            self.unsettled[turn.id] = (*turn.rows, *rows)
         if isinstance(error, RevisionConflict):
             if self.interrupted is not None:
                 error.turn, self.interrupted = turn.id, None
@@ -322,12 +337,18 @@ class Lane:
 
     async def _drop(self, turn: Turn, claim: Claim | None) -> None:
         """Forget a turn that's not to be; its usage is owed all the same."""
-        live = self.live
+        live, aside = self.live, self.live.aside
+        children = () if aside is None else tuple(aside.children)
+        if children and live.roles is not None and live.roles.manager is not None:
+            await live.roles.manager.lose(live, children)
         live.pending += turn.rows
-        if claim is not None and (live.seam.flushed or live.seam.broken is not None):
+        if aside is not None:
+            live.pending += aside.rows.values()
+        broken = live.seam.broken is not None
+        if claim is not None and (live.seam.flushed or children or broken):
             with suppress(LashError):
                 await live.store.journal_drop(claim, turn.id)
-        self.roll_back()
+        live.roll_back()
 
     def _options(
         self, model: Model | None, instructions: str | None, output: Output | None
@@ -340,11 +361,3 @@ class Lane:
             schema=output.schema if output else None,
             fit=output.fit if output else None,
         )
-
-    def roll_back(self) -> None:
-        """Give plugins back the state that's committed: the turn wasn't."""
-        self.live.injections.clear()
-        self.live.blobs.clear()
-        for instance, state in zip(self.live.instances, self.live.saved, strict=True):
-            if isinstance(instance, Plugin):
-                instance.state = state

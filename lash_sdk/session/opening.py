@@ -2,40 +2,58 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from ..commits import Head, Stored
+from ..commits import Commit, Component, Head, Stored
 from ..dispatch.live import Live
 from ..dispatch.toolbox import COMPONENT as TOOLS
-from ..errors import InvalidHistory, PluginConflict, SessionDeleted, StoreCorrupt, Unavailable
-from ..graph import Graph, History, Node
+from ..errors import (
+    InvalidHistory,
+    PluginConflict,
+    RevisionConflict,
+    SessionBusy,
+    SessionDeleted,
+    SessionExists,
+    StoreCorrupt,
+    Unavailable,
+)
+from ..graph import Graph, History, Node, chain
 from ..hooks.plugin import Plugin
 from ..json import Json, decode
-from ..messages import Message
+from ..messages import Message, blobs
 from ..plugins.state import PREFIX, forked, read
 from ..policy import Policy
+from ..ports import Access, Birth, Store
 from ..runner.prepare import sync_tools
 from ..runner.settle import PROTOCOL, ProtocolState
 from ..usage import Ledger
 from .actions import actions
 
 POLICY = "policy"
+ACCESS = "access"
+"""The component that a session's `Access` is kept as."""
 
 
-async def open_live(live: Live, *, keep: frozenset[str]) -> None:
+async def open_live(live: Live, *, keep: frozenset[str], unseen: bool = False) -> None:
     """
     Fill *live* from its store, then let its plugins hear that it's open.
 
     What was configured replaces the app's policy, but not the parts in *keep*,
-    which the caller chose.
+    which the caller chose. One that waits for its parent's commit is only there
+    for who asks for an *unseen* one.
 
     Raises:
+        SessionBusy: Its parent's turn, which made it, isn't committed.
         PluginFault: A plugin's state can't be restored, or a hook failed.
         PluginConflict: Two plugins have a tool or an action of one name.
         StoreError: The store couldn't read it.
     """
+    head = await live.store.head(live.id)
+    if head is not None and head.pending is not None and not unseen:
+        raise SessionBusy(live.id)
     manifest = await _load_states(live)
     _supply(live)
     await _load_components(live, manifest, keep)
@@ -45,6 +63,40 @@ async def open_live(live: Live, *, keep: frozenset[str]) -> None:
         await live.plans.on_session_opened(live.context())
     if live.faults.pending:
         await live.tell_faults()
+
+
+async def bear(store: Store, id: str, birth: Birth) -> None:
+    """
+    Make a session by its first commit, unless it's made by that already.
+
+    Raises:
+        SessionExists: The id has history.
+        OperationMismatch: It was made by that operation, but otherwise.
+    """
+    components = list(birth.components)
+    if birth.policy is not None:
+        components.append(Component(name=POLICY, version=1, value=birth.policy.to_json()))
+    if birth.access is not None:
+        components.append(Component(name=ACCESS, version=1, value=birth.access.to_json()))
+    nodes = chain(birth.operation, None, birth.values)
+    said = [value for value in birth.values if isinstance(value, Message)]
+    commit = Commit(
+        session=id,
+        expected=0,
+        operation=birth.operation,
+        at=time.time(),
+        turns=birth.turns,
+        nodes=nodes,
+        leaf=nodes[-1].id if nodes else None,
+        components=tuple(components),
+        blobs=tuple(blobs(said)),
+        parent=birth.parent,
+        pending=birth.pending,
+    )
+    try:
+        await store.commit(commit.check())
+    except RevisionConflict as error:
+        raise SessionExists(id) from error
 
 
 async def reload(live: Live, *, keep: frozenset[str]) -> None:
@@ -88,6 +140,8 @@ async def _load_state(live: Live, instance: object, manifest: Mapping[str, str])
 async def _load_components(live: Live, manifest: Mapping[str, str], keep: frozenset[str]) -> None:
     tools = manifest.get(TOOLS)
     live.toolbox.restore((await component(live, tools))[1] if tools else None)
+    if ref := manifest.get(ACCESS):
+        live.toolbox.restrict(Access.from_json((await component(live, ref))[1]))
     live.protocol_state = live.protocol.start()
     if ref := manifest.get(PROTOCOL):
         _restore_protocol(live, (await component(live, ref))[1])

@@ -10,7 +10,7 @@ from ..json import Json, JsonObject, frozen
 from ..messages import Message
 from ..outcomes import Finished, Issue, Stopped, ToolRecord, TurnOutcome, turn_outcome_to_json
 from ..turn import Turn
-from ..usage import NOTHING, Usage
+from ..usage import Usage
 from .output import Output
 
 
@@ -71,8 +71,8 @@ class TurnRecord:
         }
 
 
-def recorded(live: Live, turn: Turn, output: Output | None) -> TurnRecord:
-    """Return the record of a turn that's done."""
+def recorded(live: Live, turn: Turn, output: Output | None, children: Usage) -> TurnRecord:
+    """Return the record of a turn that's done; *children* is what others spent for it."""
     outcome = turn.outcome
     assert outcome is not None  # noqa: S101 - the turn is done
     committed = turn.revision is not None
@@ -89,7 +89,7 @@ def recorded(live: Live, turn: Turn, output: Output | None) -> TurnRecord:
         messages=turn.messages,
         value=value,
         usage=turn.usage,
-        children_usage=NOTHING,
+        children_usage=children,
         tool_calls=turn.records,
         issues=turn.issues,
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from ..dispatch.live import Live
 from ..errors import InvalidInput, SessionBusy, StoreCorrupt
 from ..events import ModelAnswered, ModelFailed
-from ..journal import INPUT, Began, Heard, read_row, rebased
+from ..journal import INPUT, Began, Deed, Heard, read_row, rebased
 from ..json import frozen
 from ..ports import JournalRow, Store
 from ..usage import UsageRow
+
+SPENT = "spent"
+"""Stands for a turn in the journal, for rows of what was spent outside of any."""
 
 
 @frozen
@@ -29,9 +32,15 @@ class Unfinished:
     began: Began
     rows: tuple[JournalRow, ...]
 
+    @property
+    def deeds(self) -> tuple[Deed, ...]:
+        """What it did beside its effects."""
+        return tuple([deed for deed in map(read_row, self.rows) if isinstance(deed, Deed)])
+
     def owed(self, session: str) -> tuple[UsageRow, ...]:
-        """Return what its model calls cost, as far as that's on record."""
-        return tuple(
+        """Return what it cost, as far as that's on record."""
+        others = tuple([row for deed in self.deeds for row in deed.usage])
+        return others + tuple(
             UsageRow(
                 id=heard.event.key,
                 turn=self.turn,
@@ -67,12 +76,16 @@ async def left_over(live: Live) -> tuple[str | None, dict[str, tuple[UsageRow, .
     """
     Return the turn that can be finished, if nobody is at it, and what each turn cost.
 
+    What the session owes from outside its turns is taken in.
+
     Raises:
         StoreCorrupt: A turn has no row that says how it began.
     """
     if "journal" not in live.store.capabilities:
         return None, {}
-    turns = _turns(await live.store.journal(live.id))
+    rows = await live.store.journal(live.id)
+    live.pending += [row for row in spent(rows) if row.id not in live.ledger]
+    turns = _turns(rows)
     if not turns:
         return None, {}
     mine = next((each.turn for each in turns if each.began.revision == live.revision), None)
@@ -83,6 +96,23 @@ async def left_over(live: Live) -> tuple[str | None, dict[str, tuple[UsageRow, .
         owed.pop(mine or "", None)  # its own process counts it
         return None, owed
     return mine, owed
+
+
+def spent(rows: Iterable[JournalRow]) -> Iterator[UsageRow]:
+    """Yield what was spent outside turns."""
+    for row in rows:
+        deed = read_row(row) if row.turn == SPENT else None
+        if isinstance(deed, Deed):
+            yield from deed.usage
+
+
+async def take_up(live: Live, deeds: Sequence[Deed]) -> None:
+    """Take in what a turn did beside its effects, and let what it began elsewhere end."""
+    for deed in deeds:
+        live.take(deed)
+    manager = None if live.roles is None else live.roles.manager
+    if manager is not None and live.aside is not None and live.aside.away:
+        await manager.recover(live, deeds, closing=live.seam.closing)
 
 
 async def rows_of(store: Store, session: str, turn: str) -> Unfinished:
@@ -125,6 +155,7 @@ async def fork_journal(live: Live, id: str, turn: str) -> None:
 
 def _turns(rows: Iterable[JournalRow]) -> list[Unfinished]:
     turns = []
+    rows = [row for row in rows if row.turn != SPENT]
     ordered = sorted(rows, key=lambda row: row.turn)  # stable: each turn's keep their order
     for turn, group in groupby(ordered, key=lambda row: row.turn):
         kept = tuple(group)

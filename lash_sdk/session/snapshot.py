@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..commits import Component
 from ..dispatch.toolbox import ToolState
 from ..graph import Graph, History
 from ..json import frozen
@@ -22,6 +23,8 @@ class Snapshot:
         usage: Committed and pending.
         running: The id of the turn that runs in this process.
         interrupted: The id of the turn that never finished.
+        components: The state of plugins and tools, in a snapshot that was asked for
+            by a role outside a turn.
     """
 
     session: str
@@ -35,6 +38,7 @@ class Snapshot:
     usage: UsageReport
     running: str | None
     interrupted: str | None
+    components: tuple[Component, ...] = ()
 
     @property
     def messages(self) -> tuple[Message, ...]:
