@@ -28,6 +28,7 @@ from ..graph import Node
 from ..json import encode
 from ..ports import Claim, InboxItem, JournalRow, Page, SessionSummary, Store
 from .blobs import Blobs
+from .children import Children
 from .nodes import Nodes
 
 PAGE: Final = 500
@@ -62,7 +63,7 @@ class MemoryStore(Store):
         self._nodes = Nodes()
         self._blobs = Blobs()
         self._journals: dict[str, _Journal] = {}
-        self._children: dict[tuple[str, str], list[str]] = {}  # pending, by parent and its turn
+        self._children = Children(self._sessions.get)
         self._holder = uuid4().hex
         self._deleted: set[str] = set()
         self._generation = 0  # of the newest claim, of any session
@@ -202,9 +203,9 @@ class MemoryStore(Store):
         )
         if found is None:
             found = self._sessions[commit.session] = _Session(head)
-        if commit.parent is not None and commit.pending is not None:
-            self._children.setdefault((commit.parent, commit.pending), []).append(commit.session)
         found.head = head
+        if commit.pending is not None:
+            self._children.add(head)
         self._nodes.add(commit, head)
         for key in commit.consumed:
             del found.waiting[key]
@@ -225,9 +226,9 @@ class MemoryStore(Store):
         """Let go of what waited for this commit: journal rows and children."""
         if commit.turn is not None:
             self._forget(commit.session, commit.turn)
+        wait = self._sessions[commit.session].head.pending
         for id in commit.children:
-            child = self._sessions[id]
-            child.head = replace(child.head, pending=None)
+            self._children.show(id, commit.operation, wait)
         if self._children:
             self._orphan(commit.session, commit.operation)
 
@@ -294,9 +295,8 @@ class MemoryStore(Store):
 
     def _orphan(self, session: str, turn: str) -> None:
         """Remove the children that still wait for that turn of *session*."""
-        for id in self._children.pop((session, turn), ()):
-            if (found := self._sessions.get(id)) and found.head.waits_for(session, turn):
-                self._remove(id)
+        for id in self._children.take(session, turn):
+            self._remove(id)
 
     # --- inbox -----------------------------------------------------------------
 
@@ -365,9 +365,8 @@ class MemoryStore(Store):
         self._sessions.pop(session, None)
         self._journals.pop(session, None)
         self._deleted.add(session)
-        for id, found in tuple(self._sessions.items()):
-            if found.head.parent == session and found.head.pending is not None:
-                self._remove(id)
+        for id in list(self._children.of(session)):
+            self._remove(id)
         self._nodes.sweep(self._sessions, [found.base for found in self._sessions.values()])
 
     async def tombstone(self, session: str, nodes: Sequence[str]) -> int:

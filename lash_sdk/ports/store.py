@@ -186,7 +186,8 @@ class Store(ABC):
         The same operation id with the same body, compared as canonical JSON,
         returns the first receipt, whatever `expected` says. With it go the inbox
         rows it consumed and the journal of its turn; its session's children of
-        that turn that it doesn't name are removed.
+        that turn that it doesn't name are removed. Those that it names are seen from
+        now on, or wait for what its session waits for.
 
         Raises:
             RevisionConflict: The head isn't at `commit.expected`.

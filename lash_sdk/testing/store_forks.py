@@ -271,3 +271,32 @@ class StoreForks:
         with pytest.raises(SessionDeleted):
             await opened.head("kid")
         assert ["grown"] == [found.id for found in await opened.sessions()]
+
+    async def test_c125_a_child_of_an_unseen_session_is_seen_with_it(self, opened: Store) -> None:
+        """
+        Its maker's own commit doesn't show it; the one that shows its maker does.
+        """
+        await opened.commit(turn("a", 0))
+        await opened.commit(turn("kid", 0, parent="a", pending="a-1"))
+        await opened.commit(turn("grandkid", 0, parent="kid", pending="kid-1"))
+        await opened.commit(turn("kid", 1, children=("grandkid",)))
+        assert ["a"] == [found.id for found in await opened.sessions()]
+        head = await opened.head("grandkid")
+        assert head is not None and "a-1" == head.pending
+        await opened.commit(turn("a", 1, children=("kid",)))
+
+        assert {"a", "kid", "grandkid"} == {found.id for found in await opened.sessions()}
+
+    async def test_c126_a_child_of_an_unseen_session_goes_with_it(self, opened: Store) -> None:
+        """
+        Whatever its maker committed: who made that one doesn't want it.
+        """
+        await opened.commit(turn("a", 0))
+        await opened.commit(turn("kid", 0, parent="a", pending="a-1"))
+        await opened.commit(turn("grandkid", 0, parent="kid", pending="kid-1"))
+        await opened.commit(turn("kid", 1, children=("grandkid",)))
+        await opened.commit(turn("a", 1))
+
+        for id in ("kid", "grandkid"):
+            with pytest.raises(SessionDeleted):
+                await opened.head(id)

@@ -46,7 +46,12 @@ update sessions set state=1, head=?, updated=?, parent=?, pending=? where key=?
 _COMMIT: Final = "insert into commits values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _NODE: Final = "insert into nodes values (?, ?, ?)"
 _CHILD: Final = """
-update sessions set pending=null where id=? and state = 1 and parent=? and pending=?
+with recursive line (key) as (
+  select key from sessions where id=?1 and state = 1 and parent=?2 and pending=?3
+  union all
+  select s.key from line join sessions s on s.parent = line.key and s.pending=?3
+)
+update sessions set pending=?4 where key in line
 """
 
 
@@ -171,7 +176,7 @@ def _insert(db: apsw.Connection, body: Body, place: Place, keys: tuple[int, int 
     session = places.named(db, commit.session, place)
     manifest = _manifest(db, commit, place)
     inbox.consume(db, session, commit)
-    _show(db, session, commit)
+    _show(db, session, place.pending, commit)
     _put_parts(db, commit, session, first := first_key(key))
     maker = place.parent if commit.parent is None else places.named(db, commit.parent)
     pending = place.pending if commit.pending is None else commit.pending
@@ -219,10 +224,10 @@ def _put_parts(db: apsw.Connection, commit: Commit, session: int, first: int) ->
     put_rows(db, commit.rows, index)
 
 
-def _show(db: apsw.Connection, session: int, commit: Commit) -> None:
-    """Make the children visible that waited for this commit."""
+def _show(db: apsw.Connection, session: int, wait: str | None, commit: Commit) -> None:
+    """Let the children be seen that waited for this commit, or wait as their maker does."""
     for child in commit.children:
-        db.execute(_CHILD, (child, session, commit.operation))
+        db.execute(_CHILD, (child, session, commit.operation, wait))
         if not db.changes():
             raise InvalidInput(f"session {child!r} isn't a pending child of this commit")
 

@@ -1,0 +1,126 @@
+"""
+Several sessions: made by each other, run beside each other, paid for together.
+
+What's public is here and loaded when it's asked for; installing the package is
+all it takes for `session.children` and the roles to be there.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .background import Attempt, TaskChanged, TaskRecord, TaskSpec
+    from .direct import DirectAnswer, DirectRequest
+    from .errors import (
+        HandoffMissing,
+        StillNeeded,
+        TaskExists,
+        UnknownMonitor,
+        UnknownSession,
+        UnknownTask,
+        UnknownTurn,
+    )
+    from .handles import Awaited
+    from .handoffs import FollowedTurn
+    from .monitors import MonitorSpec, MonitorStatus, MonitorUpdate
+    from .plugin import SessionsPlugin, provide_monitors
+    from .requests import (
+        Authority,
+        Child,
+        Current,
+        Empty,
+        Existing,
+        FromSnapshot,
+        Handoff,
+        Root,
+        SessionHandle,
+        SessionRequest,
+        child,
+        handoff,
+    )
+    from .roles import Children
+    from .spending import difference
+    from .turns import TurnHandle
+
+_HOMES = {
+    "background": ("Attempt", "TaskChanged", "TaskRecord", "TaskSpec"),
+    "direct": ("DirectAnswer", "DirectRequest"),
+    "errors": (
+        "HandoffMissing",
+        "StillNeeded",
+        "TaskExists",
+        "UnknownMonitor",
+        "UnknownSession",
+        "UnknownTask",
+        "UnknownTurn",
+    ),
+    "handles": ("Awaited",),
+    "handoffs": ("FollowedTurn",),
+    "monitors": ("MonitorSpec", "MonitorStatus", "MonitorUpdate"),
+    "plugin": ("SessionsPlugin", "provide_monitors"),
+    "requests": (
+        "Authority",
+        "Child",
+        "Current",
+        "Empty",
+        "Existing",
+        "FromSnapshot",
+        "Handoff",
+        "Root",
+        "SessionHandle",
+        "SessionRequest",
+        "child",
+        "handoff",
+    ),
+    "roles": ("Children",),
+    "spending": ("difference",),
+    "turns": ("TurnHandle",),
+}
+_WHERE = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Attempt",
+    "Authority",
+    "Awaited",
+    "Child",
+    "Children",
+    "Current",
+    "DirectAnswer",
+    "DirectRequest",
+    "Empty",
+    "Existing",
+    "FollowedTurn",
+    "FromSnapshot",
+    "Handoff",
+    "HandoffMissing",
+    "MonitorSpec",
+    "MonitorStatus",
+    "MonitorUpdate",
+    "Root",
+    "SessionHandle",
+    "SessionRequest",
+    "SessionsPlugin",
+    "StillNeeded",
+    "TaskChanged",
+    "TaskExists",
+    "TaskRecord",
+    "TaskSpec",
+    "TurnHandle",
+    "UnknownMonitor",
+    "UnknownSession",
+    "UnknownTask",
+    "UnknownTurn",
+    "child",
+    "difference",
+    "handoff",
+    "provide_monitors",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Return a public name from its room, which is loaded now."""
+    if name in _WHERE:
+        return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
