@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lash_sdk.errors import InvalidInput, ModelError
 from lash_sdk.graph import History
-from lash_sdk.json import Json, JsonObject, decode
+from lash_sdk.json import Json, JsonObject, check
 from lash_sdk.messages import File, Image, Message, Text, ToolCall, user
 from lash_sdk.ports import Chunk, Model, ModelAnswer, ModelRequest
 from lash_sdk.session.output import Output
@@ -99,7 +100,7 @@ async def complete(
                 raise InvalidInput(misfit)
             value = output.parse(text)
         elif request.output == "json":
-            value = decode(text.encode())
+            value = check(json.loads(text))
     except Exception as error:
         raise ModelError(f"the answer doesn't fit: {error}", code="invalid_answer") from error
     return DirectAnswer(text=text, value=value, usage=usage, model=name, answer=answer)
