@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     )
     from .roles import Children
     from .spending import difference
+    from .state import authority_of
     from .turns import TurnHandle
 
 _HOMES = {
@@ -76,6 +77,7 @@ _HOMES = {
     ),
     "roles": ("Children",),
     "spending": ("difference",),
+    "state": ("authority_of",),
     "turns": ("TurnHandle",),
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
@@ -112,6 +114,7 @@ __all__ = [
     "UnknownSession",
     "UnknownTask",
     "UnknownTurn",
+    "authority_of",
     "child",
     "difference",
     "handoff",

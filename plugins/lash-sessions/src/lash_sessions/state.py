@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from lash_sdk.commits import Component
+from lash_sdk.contexts import SessionContext
 from lash_sdk.dispatch.live import Live
 from lash_sdk.json import Json
 
@@ -76,6 +77,12 @@ def remember(live: Live, **changes: Any) -> None:
         state: object = getattr(instance, "state", None)
         if isinstance(state, State):
             instance.state = state.model_copy(update=changes)  # type: ignore[attr-defined]
+
+
+def authority_of(ctx: SessionContext) -> Authority | None:
+    """Return what the session of a hook may do as somebody's sub-agent; None for a root."""
+    live: Any = ctx.scope
+    return authority(live)
 
 
 def authority(live: Live) -> Authority | None:
