@@ -106,3 +106,23 @@ def test_links_lead_somewhere(page: Path) -> None:
     """
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_children_survive_as_the_page_says(tmp_path: Path) -> None:
+    """
+    Killed with one of three children, and resumed to the right total.
+    """
+    page = ROOT / "docs" / "children.md"
+    script = tmp_path / "agents.py"
+    script.write_text(blocks(page)[0], encoding="utf-8")
+
+    def ran() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+
+    first, second = ran(), ran()
+
+    assert (-9, "") == (first.returncode, first.stdout)
+    assert (0, "") == (second.returncode, second.stderr)
+    assert f"```\n{second.stdout}```" in page.read_text(encoding="utf-8")
