@@ -18,6 +18,7 @@ NUMBERS = {
     "Plugins, tools and the machine": range(1, 82),
     "Graph and store": range(1, 34),
     "Turns": range(34, 66),
+    "Sessions among sessions": range(66, 101),
 }
 """The rows of each section that have to be there."""
 

@@ -236,8 +236,16 @@ begin
   end if;
   if cardinality(p_children) > 0 then
     foreach v_text in array p_children loop
-      update @schema@.sessions set pending = null
-        where id = v_text and state = 1 and parent = s.key and pending = p_operation;
+      -- those that wait with it are seen with it, or wait as their maker does
+      with recursive line (key) as (
+        select k.key from @schema@.sessions k
+          where k.id = v_text and k.state = 1 and k.parent = s.key and k.pending = p_operation
+        union all
+        select k.key from line
+          join @schema@.sessions k on k.parent = line.key and k.pending = p_operation
+      )
+      update @schema@.sessions set pending = s.pending
+        where key in (select key from line);
       if not found then
         raise exception 'not a pending child' using errcode = 'LA005', detail = v_text;
       end if;
