@@ -4,6 +4,7 @@ What the README and the docs say really works.
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import inspect
 import re
@@ -126,3 +127,39 @@ def test_children_survive_as_the_page_says(tmp_path: Path) -> None:
     assert (-9, "") == (first.returncode, first.stdout)
     assert (0, "") == (second.returncode, second.stderr)
     assert f"```\n{second.stdout}```" in page.read_text(encoding="utf-8")
+
+
+def test_every_name_on_the_page_about_a_childs_turn_is_there() -> None:
+    """
+    A maintainer follows it from function to function.
+    """
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:\w+\.)?_?[A-Za-z_]\w*(?:\.\w+)*)`", page))
+    sources = [*(ROOT / "lash_sdk").rglob("*.py"), *(ROOT / "plugins").glob("*/src/**/*.py")]
+    words = set(re.findall(r"\w+", "\n".join(path.read_text("utf-8") for path in sources)))
+    defined = {
+        f"{scope}.{name}"
+        for path in sources
+        for scope, name in definitions(path.read_text(encoding="utf-8"), path.stem)
+    }
+
+    for name in named:
+        first, _, last = name.rpartition(".")
+        if first and not name.startswith(("lash_", "tests", "ctx")):
+            assert f"{first}.{last}" in defined, name
+        assert set(re.findall(r"\w+", name)) <= words, name
+
+
+def definitions(source: str, module: str) -> list[tuple[str, str]]:
+    """Return what is defined in a module and in its classes, each with where."""
+    found: list[tuple[str, str]] = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef):
+            for each in node.body:
+                if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
+                    found.append((node.name, each.name))
+                elif isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+                    found.append((node.name, each.target.id))
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.append((module, node.name))
+    return found
