@@ -126,10 +126,13 @@ async def test_an_answer_comes_in_a_structure() -> None:
     async with app(answer=lambda request: said) as lash:
         session = await lash.session("s")
         role = children(session)
-        assert {"x": 3} == (await role.direct_completion(DirectRequest(input="a", output="json"))).value
-        assert Point(x=3) == (
-            await role.direct_completion(DirectRequest(input="a", output=Point))
+        assert {"x": 3} == (
+            await role.direct_completion(DirectRequest(input="a", output="json"))
         ).value
+        assert (
+            Point(x=3)
+            == (await role.direct_completion(DirectRequest(input="a", output=Point))).value
+        )
         said = "no"
         for output in ("json", Point):
             with pytest.raises(ModelError, match="doesn't fit"):

@@ -47,7 +47,10 @@ async def test_a_handle_that_is_none_is_a_failure_and_no_error(handle: Any) -> N
     """
     async with app() as lash:
         role = children(await lash.session("s"))
-        for outcome in ((await role.await_handle(handle)).outcome, await role.cancel_handle(handle)):
+        for outcome in (
+            (await role.await_handle(handle)).outcome,
+            await role.cancel_handle(handle),
+        ):
             assert isinstance(outcome, Failure) and "unknown_handle" == outcome.code
 
 

@@ -22,7 +22,7 @@ from .making import app, children
 async def until(true: Any) -> None:
     """Wait until something is so, though not for ever."""
     async with asyncio.timeout(10):
-        while not (await true() if asyncio.iscoroutinefunction(true) else true()):
+        while not (await true() if asyncio.iscoroutinefunction(true) else true()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

@@ -134,6 +134,6 @@ def test_a_planted_fault_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -
     def holds(story: Story) -> None:
         asyncio.run(play(story))
 
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - whatever it's found by
+    with pytest.raises(BaseException) as caught:
         holds()
     assert not isinstance(caught.value, KeyboardInterrupt)

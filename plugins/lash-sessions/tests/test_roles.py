@@ -1,4 +1,4 @@
-"""With this package each hook has its own roles, and no others; what costs nothing, costs nothing."""
+"""With this package each hook has its own roles, and what nobody watches costs nothing."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -174,17 +175,13 @@ async def play(story: Story) -> None:
             await asyncio.sleep(0.003)
             await root.cancel()
         record = None
-        try:
+        with contextlib.suppress(LashError):
             record = await running
-        except LashError:
-            pass
         for _ in range(len(story.failing) + 1):
             if not root.interrupted:
                 break
-            try:
+            with contextlib.suppress(LashError):
                 record = await root.resume()
-            except LashError:
-                pass
         assert record is not None
         stopped = isinstance(record.outcome, Stopped)
         if stopped:
@@ -212,10 +209,8 @@ async def settle(root: Any) -> None:
     role = children(root)
     for _ in range(10):
         for id in tuple(role._tree.turns):
-            try:
+            with contextlib.suppress(LashError):
                 await role.await_turn(id)
-            except LashError:
-                pass
     assert {} == role._tree.turns, "a result that was taken is still there"
 
 

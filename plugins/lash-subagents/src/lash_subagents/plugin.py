@@ -129,7 +129,9 @@ class SubagentsPlugin(Plugin):
         deepest = own is not None and own.depth >= own.max_depth
         return dict.fromkeys(NAMES, "hidden") if deepest or not self.config.max_depth else {}
 
-    async def spawn(self, ctx: ToolContext, task: str, capability: str, name: str) -> Json | Failure:
+    async def spawn(
+        self, ctx: ToolContext, task: str, capability: str, name: str
+    ) -> Json | Failure:
         """Return what a new sub-agent answers, or why it didn't."""
         config: Config = self.config
         kind = capability or next(iter(config.capabilities))
