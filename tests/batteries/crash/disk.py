@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from lash_sdk.errors import LashError
 
+from . import preload
 from .cancel import Case
 from .checks import examine
 from .places import SqlitePlace
 from .room import ROOM
 from .seams import Ledger
 from .turn import Stage, opened, play, prepare
-from .vfs import SPRINGS, Trap, mounted
-from .zygote import Said, Zygote, acks
+from .vfs import SPRINGS, Trap, die, mounted
+from .zygote import Child, Said, Zygote, acks
 
-TYPED: Final = {"enospc": {"StoreFull"}, "eio": {"StoreError", "StoreCorrupt", "StoreBusy"}}
+TYPED: Final = {
+    "enospc": {"StoreFull"},
+    "eio": {"StoreError", "StoreCorrupt", "StoreBusy"},
+    "emfile": {"StoreError"},
+    # of its shared memory SQLite says that it couldn't grow, and not why
+    "enospc anywhere": {"StoreFull", "StoreError"},
+}
 """What a caller may be told, by what the disk did."""
 
 
@@ -30,15 +37,18 @@ class Snap:
     One way for a disk to fail.
 
     Attributes:
-        at: The number of the call.
+        at: The number of the call; 0 for none.
         does: "kill", "eio" or "enospc".
+        suffix: How the names of files end whose calls count, in the C library; empty
+            for what SQLite does to its own, in the VFS.
     """
 
     at: int
     does: str
+    suffix: str = ""
 
     def __str__(self) -> str:
-        return f"{self.does} at call {self.at}"
+        return f"{self.does} at call {self.at} {self.suffix}".rstrip()
 
     def judge(self, found: str) -> str | None:
         """Return nothing: where it strikes isn't known, so what must hold always must."""
@@ -61,9 +71,11 @@ async def do_sweep(line: Any, job: Mapping[str, Any]) -> None:
         ledger=Ledger(Path(job["ledger"])),
         ack=lambda kind, id: line.say("ack", kind, id),
     )
-    trap = Trap(job["at"], SPRINGS[job["does"]])
-    disk: AbstractContextManager[None] = mounted(trap) if job["vfs"] else nullcontext()
-    with disk:
+    suffix = job["suffix"]
+    trap = Trap(job["at"], SPRINGS.get(job["does"], die))
+    if suffix:
+        preload.arm(suffix, job["at"], job["does"])
+    with nullcontext() if suffix else mounted(trap):
         for step in (prepare, mend, play):
             try:
                 played = await step(stage)
@@ -74,10 +86,10 @@ async def do_sweep(line: Any, job: Mapping[str, Any]) -> None:
                 line.say("wrong", played.wrong)
                 if played.error is not None:
                     line.say("failed", type(played.error).__name__, str(played.error))
-    line.say("swept", trap.calls)
+    line.say("swept", ["call"] * preload.calls() if suffix else trap.calls)
 
 
-async def calls(zygote: Zygote, *, planted: Sequence[str] = ()) -> list[str]:
+async def calls(zygote: Zygote, *, suffix: str = "", planted: Sequence[str] = ()) -> list[str]:
     """Return every call that a run makes, in order."""
     with tempfile.TemporaryDirectory(prefix="lash-crash-", dir=ROOM) as folder:
         place = SqlitePlace(Path(folder) / "place")
@@ -85,26 +97,42 @@ async def calls(zygote: Zygote, *, planted: Sequence[str] = ()) -> list[str]:
             "sweep",
             address=place.address(),
             ledger=str(Path(folder) / "ledger"),
-            at=None,
+            at=0,
             does="kill",
-            vfs=True,
+            suffix=suffix,
             planted=list(planted),
         )
-        said, _ = child.until("swept")
+        said, before = child.until("swept")
         child.ended()
-        assert said is not None
+        assert said is not None, before
         found: list[str] = said[1]
         return found
 
 
-async def run(zygote: Zygote, snap: Snap, *, planted: Sequence[str] = (), vfs: bool = True) -> Case:
-    """Return what comes of it when the disk fails as *snap* says."""
+class Starts(Protocol):
+    """What starts a process for a job: a zygote, or strace."""
+
+    def start(self, do: str, **job: Any) -> Child:
+        """Return a process that does a job."""
+        ...
+
+
+async def run(
+    zygote: Zygote, snap: Snap, *, planted: Sequence[str] = (), first: Starts | None = None
+) -> Case:
+    """
+    Return what comes of it when the disk fails as *snap* says.
+
+    Whoever starts the process that it happens to may be another.
+    """
     case = Case()
     with tempfile.TemporaryDirectory(prefix="lash-crash-", dir=ROOM) as folder:
         place = SqlitePlace(Path(folder) / "place")
         path = Path(folder) / "ledger"
         job = {"address": place.address(), "ledger": str(path), "planted": list(planted)}
-        child = zygote.start("sweep", at=snap.at, does=snap.does, vfs=vfs, **job)
+        child = (first or zygote).start(
+            "sweep", at=snap.at, does=snap.does, suffix=snap.suffix, **job
+        )
         said = child.ended()
         _judge(case, snap, said)
         child = zygote.start("recover", acked=("input", "k") in case.acks, **job)

@@ -129,4 +129,6 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "--once":  # one job, in this very process
+        child(socket.socket(fileno=int(sys.argv[2])))
     main(sys.argv[1])

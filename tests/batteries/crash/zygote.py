@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -103,13 +104,37 @@ class Zygote:
         self._folder.cleanup()
 
 
-def alive(pid: int) -> bool:
-    """Return whether a process is still there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+class Tracer:
+    """Starts the interpreter anew for each job, under strace, which injects a fault."""
+
+    def __init__(self, inject: str) -> None:
+        """Take the fault, as strace writes it: "pwrite64:error=EIO:when=3"."""
+        self._inject = inject
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def wait(self) -> None:
+        """Wait for the end of strace itself."""
+        if self._process is not None:
+            self._process.wait(PATIENCE)
+
+    def start(self, do: str, **job: Any) -> Child:
+        """Return a process that does a job."""
+        ours, theirs = socket.socketpair()
+        call = self._inject.partition(":")[0]
+        tracing = [STRACE, "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}"]
+        working = [sys.executable, "-m", "tests.batteries.crash.worker", "--once"]
+        self._process = subprocess.Popen(
+            [*tracing, "-e", f"inject={self._inject}", *working, str(theirs.fileno())],
+            cwd=ROOT,
+            pass_fds=[theirs.fileno()],
+            stderr=subprocess.DEVNULL,
+        )
+        theirs.close()
+        return Child(ours, {"do": do, **job})
+
+
+STRACE: Final = shutil.which("strace") or ""
+"""Where it is; empty where there's none."""
 
 
 def acks(said: list[Said]) -> Iterator[tuple[str, str]]:

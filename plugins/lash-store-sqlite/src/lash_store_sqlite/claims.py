@@ -9,17 +9,19 @@ process exclude each other, and a forked child that closes its copy takes nothin
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import struct
 import sys
 import threading
+from contextlib import suppress
 from io import FileIO
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 from weakref import WeakSet
 
-from lash_sdk.errors import StoreError, Unavailable
+from lash_sdk.errors import StoreError, StoreFull, Unavailable
 from lash_sdk.ports import Claim
 
 if TYPE_CHECKING:
@@ -101,7 +103,8 @@ class Claims:
         with self._mutex:
             self._held.clear()
             if self._file is not None:
-                _unlock(self._file, 0, _ALL)
+                with suppress(StoreError):  # a forked child may have it open too
+                    _unlock(self._file, 0, _ALL)
                 self._file.close()
                 self._file = None
 
@@ -117,7 +120,9 @@ class Claims:
             try:
                 self._file = FileIO(self._path, "ab")
             except OSError as error:
-                raise StoreError(f"can't open {self._path!r}: {error}") from error
+                full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                kind = StoreFull if full else StoreError
+                raise kind(f"can't open {self._path!r}: {error}") from error
         return self._file
 
 
@@ -138,7 +143,10 @@ def _lock(file: FileIO, at: int) -> bool:
 
 
 def _unlock(file: FileIO, at: int, length: int) -> None:
-    _set(file, at, length, free=True)
+    try:
+        _set(file, at, length, free=True)
+    except OSError as error:
+        raise StoreError(f"can't unlock {file.name!r}: {error}") from error
 
 
 def _set(file: FileIO, start: int, length: int, *, free: bool) -> None:
