@@ -7,6 +7,7 @@ Two apps on one store stand for two processes; one test has two real ones.
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
@@ -338,3 +339,56 @@ async def test_a_waiting_process_that_is_killed_holds_nobody_up(tmp_path: Path) 
             message.text for message in turn.messages
         ]
         assert () == tuple(await lash.store.pending("s"))
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_the_order_holds_whoever_comes_and_goes(seed: int) -> None:
+    """
+    Three processes, turns of any length, callers who give up: those who stay are served
+    in the order they lined up, each with its own turn, and nothing is left behind.
+    """
+
+    class Noting(MemoryStore):
+        async def enqueue(self, session: str, item: InboxItem) -> InboxItem:
+            kept = await super().enqueue(session, item)
+            lined_up.append(item.message.text)
+            return kept
+
+    async def answer(request: ModelRequest) -> Reply:
+        await asyncio.sleep(chance.random() * 0.004)
+        return echo(request)
+
+    async def ask(session: Session, text: str, patience: float | None) -> None:
+        try:
+            async with asyncio.timeout(patience):
+                turn = await session.run(text)
+        except TimeoutError:
+            return
+        assert f"to {text}" == turn.text
+        served.append(text)
+
+    chance, lined_up, served = random.Random(seed), list[str](), list[str]()
+    store = Noting()
+    async with (
+        opened(store, *[answer] * 40) as one,
+        opened(store, *[answer] * 40) as two,
+        opened(store, *[answer] * 40) as three,
+    ):
+        tasks = []
+        for at in range(24):
+            patience = chance.random() * 0.05 if chance.random() < 0.25 else None
+            session = chance.choice((one, two, three))
+            tasks.append(asyncio.create_task(ask(session, str(at), patience)))
+            await asyncio.sleep(chance.random() * 0.004)
+        async with asyncio.timeout(20):
+            await asyncio.gather(*tasks)
+
+    async with opened(store) as session:
+        said = [message.text for message in session.messages if message.role == "user"]
+    assert set(served) <= set(said)
+    assert len(said) == len(set(said))
+    assert [text for text in lined_up if text in said] == [
+        text for text in said if text in lined_up
+    ]
+    assert len(served) > 12 and lined_up
+    assert () == tuple(await store.pending("s"))
