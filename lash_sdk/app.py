@@ -101,7 +101,7 @@ class Lash:
     @property
     def plugins(self) -> tuple[Registered, ...]:
         """The plugins that take part, in their order."""
-        return tuple(self._registry.plugins)
+        return tuple(self.registry.plugins)
 
     @property
     def store(self) -> Store:
@@ -124,10 +124,10 @@ class Lash:
         )
         absent = frozenset([each.found.name for each in self.broken])
         chosen = configured(found, self._config, absent)
-        self._registry = Registry(chosen, patience=patience(self._config))
+        self.registry = Registry(chosen, patience=patience(self._config))
         settings = {k: v for k, v in self._config.items() if k != OWN}
         ctx = HostContext(SDK_VERSION, settings)
-        self._supplies = Supplies(self._registry, ctx, self.broken)
+        self._supplies = Supplies(self.registry, ctx, self.broken)
         given = self._store_given
         self._store = self._supplies.store(given) if isinstance(given, str) else given
         host = Host(self._store, self.model, self._open_session, self._lanes)
@@ -299,7 +299,7 @@ class Lash:
         tools = self._tools if spec.tools is None else spec.tools
         return Live(
             id=spec.id,
-            registry=self._registry,
+            registry=self.registry,
             store=self._store,
             model=self.model,
             policy=policy,
@@ -323,14 +323,14 @@ class Lash:
 
     async def _start_shared(self, ctx: HostContext) -> None:
         """Enter every `around_app`; they stay around until the app closes."""
-        self._registry.deadline.start()
+        self.registry.deadline.start()
         ready = asyncio.get_running_loop().create_future()
 
         async def inner() -> None:
             ready.set_result(None)
             await self._closing.wait()
 
-        around = self._registry.around_app(ctx, inner)
+        around = self.registry.around_app(ctx, inner)
         if around is inner:
             return
         shared: asyncio.Task[None] = asyncio.create_task(around())  # type: ignore[arg-type]
@@ -346,7 +346,7 @@ class Lash:
 
     async def _stop_shared(self) -> None:
         self._closing.set()
-        self._registry.deadline.stop()
+        self.registry.deadline.stop()
         if self._shared is not None:
             await self._shared
 

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from lash_sdk import Plugin
-from lash_sdk.errors import PluginConflict
+from lash_sdk.errors import PluginConflict, PluginFault
 from lash_sdk.plugins.order import ordered
 from lash_sdk.plugins.registered import Registered, register
 
@@ -116,3 +116,13 @@ def test_who_only_waits_for_a_circle_is_not_accused() -> None:
     plugins = [made("a", before=("b",)), made("b", before=("a",)), made("victim", after=("a",))]
     with pytest.raises(PluginConflict, match=r"wait for each other: a, b$"):
         ordered(plugins)
+
+
+@pytest.mark.parametrize("wrong", [lambda self, ctx: None, "a", 3, (1,)])
+def test_before_and_after_are_names_and_nothing_else(wrong: object) -> None:
+    """
+    A hook's method is soon called `before`, and a string has letters.
+    """
+    made = register(type("Odd", (Plugin,), {"before": wrong}))
+    with pytest.raises(PluginFault, match="before: expected names of plugins, found"):
+        ordered([made])

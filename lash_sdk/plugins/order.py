@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
-from ..errors import PluginConflict
+from ..errors import PluginConflict, PluginFault
 from .registered import Registered
 
 PHASES: Final = ("early", "normal", "late")
@@ -21,6 +21,7 @@ def ordered(plugins: Iterable[Registered]) -> list[Registered]:
 
     Raises:
         PluginConflict: `before` and `after` form a circle; it's named.
+        PluginFault: One of them isn't names, but a method, say.
     """
     found = list(plugins)
     out: list[Registered] = []
@@ -33,8 +34,8 @@ def _phase(plugins: Sequence[Registered]) -> list[Registered]:
     by_name = {plugin.name: plugin for plugin in plugins}
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for name, plugin in by_name.items():
-        sorter.add(name, *by_name.keys() & getattr(plugin.thing, "after", ()))
-        for later in by_name.keys() & getattr(plugin.thing, "before", ()):
+        sorter.add(name, *by_name.keys() & _names(plugin, "after"))
+        for later in by_name.keys() & _names(plugin, "before"):
             sorter.add(later, name)
     try:
         sorter.prepare()
@@ -49,3 +50,11 @@ def _phase(plugins: Sequence[Registered]) -> list[Registered]:
         sorter.done(first)
         out.append(by_name[first])
     return out
+
+
+def _names(plugin: Registered, which: str) -> tuple[str, ...]:
+    names = getattr(plugin.thing, which, ())
+    if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) for name in names):
+        wrong = f"{which}: expected names of plugins, found {names!r}"
+        raise PluginFault(plugin.name, plugin.version, "registration", cause=wrong)
+    return tuple(names)

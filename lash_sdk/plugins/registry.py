@@ -53,6 +53,7 @@ class Registry:
 
     Attributes:
         plugins: In the order their hooks are called.
+        impls: By hook, in the order in which they are called.
         plans: Shared by every session; those of hooks that plugins brought too.
         deadline: Ends the calls that take too long.
         states: Of open sessions, by plugin and ref: a fork shares its origin's.
@@ -81,7 +82,7 @@ class Registry:
         self._by_name = {plugin.name: plugin for plugin in self.plugins}
         for plugin in self.plugins:
             self._add(plugin)
-        self._impls = {name: self._find(hook) for name, hook in self._hooks.items()}
+        self.impls = {name: self._find(hook) for name, hook in self._hooks.items()}
         self.states: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
         self.plans = self._compile()
         if _switched_on("LASH_DEBUG"):
@@ -91,9 +92,9 @@ class Registry:
 
     def observe(self, around: Callable[[Hook[Any], Impl], Callable[..., Any]]) -> None:
         """Compile again, with what *around* makes of each implementation; it returns a `call`."""
-        self._impls = {
+        self.impls = {
             name: tuple([replace(impl, call=around(self._hooks[name], impl)) for impl in impls])
-            for name, impls in self._impls.items()
+            for name, impls in self.impls.items()
         }
         self.plans = self._compile()
 
@@ -101,7 +102,7 @@ class Registry:
         strict = _switched_on("LASH_STRICT_PLUGINS")
         return Plans(
             {
-                name: compile_plan(hook, self._impls[name], strict=strict, deadline=self.deadline)
+                name: compile_plan(hook, self.impls[name], strict=strict, deadline=self.deadline)
                 for name, hook in self._hooks.items()
             }
         )
@@ -155,7 +156,7 @@ class Registry:
             PluginFault: An implementation failed.
         """
         answers = []
-        for impl in self._impls[hook.name]:
+        for impl in self.impls[hook.name]:
             try:
                 value = impl.call(None, ctx)
             except Exception as error:
@@ -166,7 +167,7 @@ class Registry:
 
     def around_app(self, ctx: HostContext, inner: Start) -> Start:
         """Return *inner* with every `around_app` around it, the first outermost."""
-        for impl in reversed(self._impls["around_app"]):
+        for impl in reversed(self.impls["around_app"]):
             inner = self._app_ring(impl, ctx, inner)
         return inner
 
@@ -236,7 +237,7 @@ class Registry:
         """Return whom to make instances of, by index; empty if no session hook is there."""
         needed = {
             impl.index
-            for name, impls in self._impls.items()
+            for name, impls in self.impls.items()
             if self._hooks[name].life == "session"
             for impl in impls
         }

@@ -1,5 +1,9 @@
 """
-Contracts as pytest classes: what every store must keep.
+Contracts as pytest classes, and fixtures for tests of plugins.
+
+`pytest_plugins = ("lash_sdk.testing.pytest",)` in a `conftest.py` brings the
+fixtures: `lash`, `session`, `scripted_model` and what else `fixtures` has. A
+contract is inherited:
 
     class TestMyStore(StoreContract):
         @pytest.fixture
@@ -18,6 +22,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 pytest.register_assert_rewrite(
+    "lash_sdk.testing.model_contract",
+    "lash_sdk.testing.tool_contract",
+    "lash_sdk.testing.usage_contract",
     *[
         f"lash_sdk.testing.store_{noun}"
         for noun in (
@@ -33,10 +40,12 @@ pytest.register_assert_rewrite(
             "values",
             "faults",
         )
-    ]
+    ],
 )
 
 from ..ports import BASE, Store  # noqa: E402 - rewriting comes first
+from .fixtures import *  # noqa: E402, F403 - pytest finds them by name
+from .model_contract import ModelContract  # noqa: E402
 from .store_blobs import StoreBlobs  # noqa: E402
 from .store_cases import cases, changed  # noqa: E402
 from .store_claims import StoreClaims  # noqa: E402
@@ -52,11 +61,13 @@ from .store_reads import StoreReads  # noqa: E402
 from .store_report import StoreReport  # noqa: E402
 from .store_sessions import StoreSessions  # noqa: E402
 from .store_values import StoreValues  # noqa: E402
+from .tool_contract import ToolContract  # noqa: E402
+from .usage_contract import UsageContract  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["Place", "StoreContract"]
+__all__ = ["ModelContract", "Place", "StoreContract", "ToolContract", "UsageContract"]
 
 CREW: Final = pytest.StashKey[Crew]()
 LEFT_OUT: Final = frozenset(("skip", "skipif", "xfail"))

@@ -117,6 +117,11 @@ class ScriptedModel:
         """How often it was asked."""
         return len(self.requests)
 
+    def say(self, *entries: Entry) -> ScriptedModel:
+        """Add to the end of the script, and return the model."""
+        self._script += entries
+        return self
+
     async def answer(self, request: ModelRequest, emit: Emit) -> ModelAnswer:
         """
         Return the next answer of the script.
