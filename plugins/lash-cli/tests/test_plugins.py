@@ -159,7 +159,7 @@ def test_doctor_has_a_row_for_each_problem(machine: Machine, site: Path) -> None
         "lash-model-openai": "disabled",
         "lash-old": "incompatible",
         "lash-twin": "name clash",
-        "lash-wrong": "import failure",
+        "lash-wrong": "wrong types",
     } == found
     causes = {row["package"]: row["cause"] + row["fix"] for row in ran.body}
     assert "ZeroDivisionError" in causes["lash-broken"]

@@ -108,6 +108,10 @@ def explain(error: BaseException) -> tuple[str, str, int]:
 def report(error: BaseException) -> int:
     """Print *error* to standard error; return the exit code."""
     message, way_out, code = explain(error)
+    if isinstance(error, PluginFault):
+        from .notes import take_note
+
+        take_note(error)
     if os.environ.get("LASH_DEBUG", "") not in ("", "0"):
         traceback.print_exception(error)
     print(f"error: {message}", file=sys.stderr)

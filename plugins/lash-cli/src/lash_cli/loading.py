@@ -45,9 +45,13 @@ def load_plugin(spec: str) -> object:
     """
     Return the plugin that *spec* names: a class or a module.
 
+    A file alone means the Plugin class that's in it, or its plain functions.
+
     Raises:
         CommandError: There's no such thing, or its module doesn't import.
     """
+    if spec.endswith(".py"):
+        return _only_plugin(spec, _load_module("--plugin", spec, spec))
     found = load_thing("--plugin", spec)
     if not isinstance(found, (type, ModuleType)):
         raise CommandError(
@@ -56,6 +60,22 @@ def load_plugin(spec: str) -> object:
             way_out="the name of a Plugin class in that module",
         )
     return found
+
+
+def _only_plugin(spec: str, module: ModuleType) -> object:
+    from lash_sdk import Plugin
+
+    classes = [each for each in vars(module).values() if isinstance(each, type)]
+    found = [
+        each for each in classes if issubclass(each, Plugin) and each.__module__ == module.__name__
+    ]
+    if len(found) > 1:
+        names = ", ".join([each.__name__ for each in found])
+        raise CommandError(
+            f"--plugin {spec!r}: expected one Plugin class, found {names}",
+            way_out=f"{spec}:{found[0].__name__}",
+        )
+    return found[0] if found else module
 
 
 def load_thing(option: str, spec: str) -> object:

@@ -1,45 +1,37 @@
 """
-`lash plugins list|show|doctor`: what's installed, and what's wrong with it.
+`lash plugins …`: what's installed, what's wrong with it, how it's called, how it's set.
 
-This runs without typer, rich or pydantic and imports no plugin: `doctor` has that
-done by another process (`lash_cli.probe`), which a plugin may take down with it.
+This module, `list`, `show` and `doctor` run without typer, rich or pydantic, and import no
+plugin; what has to, is imported by the command that needs it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from lash_sdk.plugins.discovery import disabled, installed
-from lash_sdk.plugins.ranges import SDK_VERSION
 
 from .settings import guess, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lash_sdk.plugins.discovery import Found
 
-SUMMARY: Final = "List plugins, look at one, or find out what is wrong with them."
+SUMMARY: Final = "List plugins, look into one, find out what is wrong, switch one off, start one."
 
 
 def main(argv: Sequence[str]) -> int:
     """Run `lash plugins` with *argv*; return the exit code."""
     given = _parser().parse_args(argv)
-    match given.command:
-        case "list":
-            return list_plugins(as_json=given.json)
-        case "show":
-            return show_plugin(given.name, as_json=given.json)
-        case _:
-            return doctor(as_json=given.json)
+    return _COMMANDS[given.command](given)
 
 
 def list_plugins(*, as_json: bool) -> int:
     """Print every installed plugin and whether it takes part."""
-    found, off = installed(), _disabled()
+    found = installed()
+    off = _disabled(found)
     if as_json:
         print(json.dumps([_row(each, off) for each in found], indent=2))
         return 0
@@ -52,125 +44,45 @@ def list_plugins(*, as_json: bool) -> int:
 
 def show_plugin(name: str, *, as_json: bool) -> int:
     """Print what's known of the plugin *name* from its package."""
-    found = [each for each in installed() if each.name == name]
-    if not found:
-        from .failures import CommandError
+    found = named(name)
+    off = _disabled(found)
+    from .examined import known_hooks
 
-        hint = guess(name, {each.name: None for each in installed()})
-        raise CommandError(f"no plugin {name!r} is installed{hint}", way_out="lash plugins list")
-    rows = [_row(each, _disabled()) for each in found]
+    rows = []
+    for each in found:
+        hooks = known_hooks(each)
+        unknown = None if as_json else "not known yet: lash plugins check " + name
+        rows.append(_row(each, off) | {"hooks": unknown if hooks is None else hooks})
     if as_json:
         print(json.dumps(rows, indent=2))
         return 0
     for row in rows:
         for key, value in row.items():
-            print(f"{key + ':':11}{value}")
+            text = ", ".join(value) if isinstance(value, list) else value
+            print(f"{key + ':':11}{text}")
     return 0
 
 
-def doctor(*, as_json: bool) -> int:
-    """Print a row per problem, with cause and fix; return 1 if there's any."""
-    from .probe import examine
+def named(name: str) -> list[Found]:
+    """
+    Return the installed plugins of that name.
 
-    found = installed()
-    problems, off = _config_problems()
-    problems += _clashes(found)
-    healthy = []
-    for each in found:
-        state = _state(each, off)
-        if state == "disabled":
-            problems.append(
-                _problem(
-                    each,
-                    "disabled",
-                    "disabled by configuration",
-                    f"remove {each.name!r} from plugins.disable or LASH_DISABLE_PLUGINS",
-                )
-            )
-        elif state == "incompatible":
-            problems.append(
-                _problem(
-                    each,
-                    "incompatible",
-                    f"needs lash-sdk {each.requires}, this is {SDK_VERSION}",
-                    f"pip install --upgrade {each.dist}",
-                )
-            )
-        else:
-            healthy.append(each)
-    problems += [_problem(each, *rest) for each, *rest in examine(healthy)]
-    if as_json:
-        print(json.dumps(problems, indent=2))
-    elif not problems:
-        print(f"{len(found)} plugins, no problem")
-    else:
-        _print_problems(problems)
-    return 1 if problems else 0
+    Raises:
+        CommandError: There's none.
+    """
+    everything = installed()
+    found = [each for each in everything if each.name == name]
+    if not found:
+        from .failures import CommandError
+
+        hint = guess(name, {each.name: None for each in everything})
+        raise CommandError(f"no plugin {name!r} is installed{hint}", way_out="lash plugins list")
+    return found
 
 
-def _print_problems(problems: Sequence[dict[str, str]]) -> None:
-    for each in problems:
-        where = f" ({each['package']} {each['version']})" if each["package"] else ""
-        print(f"{each['plugin']}{where}: {each['problem']}")
-        print(f"  cause: {each['cause']}")
-        print(f"  fix:   {each['fix']}")
-    print(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", file=sys.stderr)
-
-
-def _problem(found: Found, problem: str, cause: str, fix: str) -> dict[str, str]:
-    return {
-        "plugin": found.name,
-        "package": found.dist,
-        "version": found.version,
-        "problem": problem,
-        "cause": cause,
-        "fix": fix,
-    }
-
-
-def _config_problems() -> tuple[list[dict[str, str]], frozenset[str]]:
-    """Return what's wrong with the files, and which plugins are off."""
-    from lash_sdk.errors import ConfigError
-
-    try:
-        return [], _disabled()
-    except ConfigError as error:
-        rows = [
-            {
-                "plugin": "(configuration)",
-                "package": "",
-                "version": "",
-                "problem": "configuration",
-                "cause": problem,
-                "fix": "mend the file that the cause names",
-            }
-            for problem in error.problems
-        ]
-        return rows, disabled()
-
-
-def _clashes(found: Sequence[Found]) -> list[dict[str, str]]:
-    """Return a row for each plugin whose name another one has as well."""
-    rows = []
-    for each in found:
-        twins = [other for other in found if other.name == each.name and other is not each]
-        if twins:
-            others = ", ".join([f"{twin.dist} {twin.version} ({twin.path})" for twin in twins])
-            cause = f"{each.path} and {others} both bring {each.name!r}"
-            rows.append(
-                _problem(
-                    each,
-                    "name clash",
-                    cause,
-                    f"pip uninstall {each.dist}, or"
-                    f' disable both: [plugins] disable = ["{each.name}"]',
-                )
-            )
-    return rows
-
-
-def _disabled() -> frozenset[str]:
-    return disabled(read_settings().sections.get("plugins"))
+def _disabled(found: Sequence[Found]) -> frozenset[str]:
+    names = [each.name for each in found]
+    return disabled(read_settings().sections.get("plugins"), names)
 
 
 def _state(found: Found, off: frozenset[str]) -> str:
@@ -192,6 +104,73 @@ def _row(found: Found, off: frozenset[str]) -> dict[str, Any]:
     }
 
 
+# --- the command line ----------------------------------------------------------
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from .doctor import doctor
+
+    return doctor(as_json=given.json)
+
+
+def _check(given: argparse.Namespace) -> int:
+    from .checking import check_plugins
+
+    return check_plugins(given.name, strict=given.strict, as_json=given.json)
+
+
+def _order(given: argparse.Namespace) -> int:
+    from .ordering import show_order
+
+    return show_order(given.hook, as_json=given.json)
+
+
+def _trace(given: argparse.Namespace) -> int:
+    from .tracing import trace
+
+    return trace(given.prompt, given.model, given.store, given.session, as_json=given.json)
+
+
+def _config(given: argparse.Namespace) -> int:
+    from .configuring import explain_config, show_schema
+
+    if given.schema:
+        return show_schema(given.name)
+    return explain_config(given.name, sources=given.explain, as_json=given.json)
+
+
+def _switch(given: argparse.Namespace) -> int:
+    from .switches import disable, enable
+
+    switch = enable if given.command == "enable" else disable
+    return switch(given.name, user=given.user)
+
+
+def _new(given: argparse.Namespace) -> int:
+    from .scaffold import new_plugin
+
+    answers = {
+        name: getattr(given, name)
+        for name in ("name", "kind", "description", "author", "licence", "ci")
+        if getattr(given, name) is not None
+    }
+    return new_plugin(answers, given.output, ask=not given.no_input)
+
+
+_COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
+    "list": lambda given: list_plugins(as_json=given.json),
+    "show": lambda given: show_plugin(given.name, as_json=given.json),
+    "doctor": _doctor,
+    "check": _check,
+    "order": _order,
+    "trace": _trace,
+    "config": _config,
+    "enable": _switch,
+    "disable": _switch,
+    "new": _new,
+}
+
+
 class _Parser(argparse.ArgumentParser):
     """Complains as the other commands do."""
 
@@ -208,16 +187,51 @@ def _parser() -> argparse.ArgumentParser:
         description=SUMMARY,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n  lash plugins list\n  lash plugins show sqlite\n"
-        "  lash plugins doctor --json",
+        "  lash plugins doctor --json\n  lash plugins check weather --strict\n"
+        "  lash plugins order before_turn\n  lash plugins new weather --kind tools",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, help in (
-        ("list", "every installed plugin, and whether it takes part"),
-        ("show", "what is known of one plugin"),
-        ("doctor", "a row per problem, with its cause and its fix; exit code 1 if any"),
-    ):
-        command = commands.add_parser(name, help=help, description=help)
-        if name == "show":
-            command.add_argument("name", metavar="NAME")
-        command.add_argument("--json", action="store_true", help="for a machine to read")
+
+    def command(name: str, help: str, *, as_json: bool = True) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help, description=help)
+        if as_json:
+            made.add_argument("--json", action="store_true", help="for a machine to read")
+        return made
+
+    command("list", "every installed plugin, and whether it takes part")
+    command("show", "what is known of one plugin").add_argument("name", metavar="NAME")
+    command("doctor", "a row per problem, with its cause and its fix; exit code 1 if any")
+    check = command("check", "import plugins, and compare them with what the SDK expects")
+    check.add_argument("name", metavar="NAME", nargs="*", help="all of them, if none is named")
+    check.add_argument("--strict", action="store_true", help="warnings count as well")
+    order = command("order", "who is called by a hook, in what order, and why")
+    order.add_argument("hook", metavar="HOOK")
+    _add_trace(command("trace", "run a turn, and print each hook call of it"))
+    config = command("config", "a plugin's settings, with their values")
+    config.add_argument("name", metavar="NAME")
+    config.add_argument("--explain", action="store_true", help="where each value comes from")
+    config.add_argument("--schema", action="store_true", help="a JSON schema, for editors")
+    for name, what in (("enable", "let a plugin take part"), ("disable", "leave a plugin out")):
+        switch = command(name, f"{what}, in lash.toml", as_json=False)
+        switch.add_argument("name", metavar="NAME")
+        switch.add_argument("--user", action="store_true", help="in the user's file instead")
+    _add_new(command("new", "start a plugin from the template", as_json=False))
     return parser
+
+
+def _add_trace(trace: argparse.ArgumentParser) -> None:
+    trace.add_argument("prompt", metavar="PROMPT")
+    trace.add_argument("--model", "-m", metavar="SCHEME:NAME")
+    trace.add_argument("--store", metavar="URL", default="memory:", help="default: %(default)s")
+    trace.add_argument("--session", "-s", metavar="ID", default="trace")
+
+
+def _add_new(new: argparse.ArgumentParser) -> None:
+    new.add_argument("name", metavar="NAME", nargs="?", help='without "lash-"')
+    new.add_argument("--kind", choices=("tools", "hooks", "model", "store"))
+    new.add_argument("--description", metavar="TEXT")
+    new.add_argument("--author", metavar="NAME")
+    new.add_argument("--licence", choices=("MIT", "Proprietary"))
+    new.add_argument("--ci", choices=("yes", "no"))
+    new.add_argument("--output", "-o", metavar="FOLDER", default=".", help="default: %(default)s")
+    new.add_argument("--no-input", action="store_true", help="ask nothing, take the defaults")

@@ -1,5 +1,5 @@
 """
-Imports plugins in a process of its own, and says which can't be used, and why.
+Imports plugins in a process of its own, and says what's wrong with each.
 
 Run as ``python -P -m lash_cli.probe``: plugins as JSON on standard input, a line of
 JSON on standard output before and after each. Whoever prints, exits or crashes
@@ -12,8 +12,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from lash_sdk.plugins.discovery import Found
@@ -21,33 +21,45 @@ from lash_sdk.plugins.discovery import Found
 PATIENCE: Final = 60.0
 """Seconds that all plugins together may take to be imported."""
 
-Problem = tuple[Found, str, str, str]
-"""A plugin, its problem, the cause and the fix."""
+
+@dataclass(slots=True)
+class Examined:
+    """
+    What was learnt of a plugin.
+
+    Attributes:
+        findings: Each with "level", "problem", "cause" and "fix".
+        hooks: The hooks that it implements; None where it couldn't be imported.
+    """
+
+    findings: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    hooks: list[str] | None = None
 
 
-def examine(found: Sequence[Found]) -> list[Problem]:
-    """Return what's wrong with *found*; nothing is imported in this process."""
-    waiting, problems = list(found), list[Problem]()
-    while waiting:
-        lines, ended = _ask(waiting)
-        done = 0
+def examine(found: Sequence[Found], sections: Mapping[str, Any]) -> list[Examined]:
+    """Return what's to be said of each of *found*; nothing is imported in this process."""
+    learnt = [Examined() for _ in found]
+    start = 0
+    while start < len(found):
+        lines, ended = _ask(found[start:], sections)
+        done = start
         for line in lines:
-            if "at" in line:
-                done = line["at"]
-            else:
-                at = waiting[line["of"]]
-                problems.append((at, line["problem"], line["cause"], line["fix"]))
+            done = start + line["at"]
+            learnt[done].findings += line.get("findings", [])
+            learnt[done].hooks = line.get("hooks", learnt[done].hooks)
         if not ended:
             break
-        guilty = waiting[done]  # it took the process down
-        problems.append((guilty, "import failure", ended, _leave_out(guilty)))
-        waiting = waiting[done + 1 :]
-    return problems
+        guilty = found[done]  # it took the process down
+        fix = f"pip install --upgrade {guilty.dist}, or lash plugins disable {guilty.name}"
+        row = {"level": "error", "problem": "import failure", "cause": ended, "fix": fix}
+        learnt[done].findings.append(row)
+        start = done + 1
+    return learnt
 
 
-def _ask(found: Sequence[Found]) -> tuple[list[dict[str, Any]], str]:
+def _ask(found: Sequence[Found], sections: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
     """Return what the process said, and how it ended if not well."""
-    order = json.dumps([asdict(each) for each in found])
+    order = json.dumps({"plugins": [asdict(each) for each in found], "sections": sections})
     command = (sys.executable, "-P", "-m", "lash_cli.probe")
     ended = ""
     try:
@@ -64,24 +76,18 @@ def _ask(found: Sequence[Found]) -> tuple[list[dict[str, Any]], str]:
     return [json.loads(line) for line in said.splitlines() if line.startswith("{")], ended
 
 
-def _leave_out(found: Found) -> str:
-    return f"pip install --upgrade {found.dist}, or LASH_DISABLE_PLUGINS={found.name}"
-
-
-def _import_all(found: Sequence[Found]) -> Iterable[dict[str, Any]]:
-    from lash_sdk.plugins.loading import load
-    from lash_sdk.plugins.registry import Registry
+def _import_all(found: Sequence[Found], sections: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    from .checks import check
 
     good = []
     for at, each in enumerate(found):
         yield {"at": at}
-        try:
-            plugin = load(each)
-            Registry([plugin])
-        except (Exception, SystemExit) as error:
-            yield {"of": at, **_describe(each, error)}
-        else:
-            good.append((at, plugin))
+        checked = check(each, sections)
+        findings = [asdict(finding) for finding in checked.findings]
+        hooks = list(checked.hooks) if checked.plugin is not None else None
+        yield {"at": at, "findings": findings, "hooks": hooks}
+        if checked.plugin is not None and all(f.level != "error" for f in checked.findings):
+            good.append((at, checked.plugin))
     yield from _supply_all(good)
 
 
@@ -99,26 +105,17 @@ def _supply_all(good: Sequence[tuple[int, Any]]) -> Iterable[dict[str, Any]]:
         Supplies(registry, HostContext(SDK_VERSION, {}), [])
     except LashError as error:
         at = next((at for at, plugin in good if repr(plugin.name) in str(error)), 0)
-        yield {"of": at, "problem": "conflict", "cause": str(error), "fix": "disable one of them"}
-
-
-def _describe(found: Found, error: BaseException) -> dict[str, str]:
-    """Return problem, cause and fix."""
-    own = found.value.partition(":")[0].partition(".")[0]
-    missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    if missing and missing.partition(".")[0] != own:
-        top = missing.partition(".")[0]
-        fix = f"pip install {top} (or the package that brings it), or reinstall {found.dist}"
-        return {"problem": "missing dependency", "cause": str(error), "fix": fix}
-    cause = f"{type(error).__name__}: {error}"
-    return {"problem": "import failure", "cause": cause, "fix": _leave_out(found)}
+        fix = f"lash plugins disable {good[0][1].name}" if not good else "disable one of them"
+        row = {"level": "error", "problem": "conflict", "cause": str(error), "fix": fix}
+        yield {"at": at, "findings": [row]}
 
 
 def _main() -> None:
-    found = [Found(**row) for row in json.load(sys.stdin)]
+    order = json.load(sys.stdin)
+    found = [Found(**row) for row in order["plugins"]]
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what plugins print isn't an answer
-    for line in _import_all(found):
+    for line in _import_all(found, order["sections"]):
         out.write(json.dumps(line) + "\n")
         out.flush()
 

@@ -109,7 +109,8 @@ def read_settings(options: Options | None = None) -> Settings:
     if options.tools:
         said["tools"] = options.tools
     settings = Settings(**values | said)
-    return replace(settings, plugins=options.plugins, autoload=options.autoload)
+    plugins = (*settings.plugins, *options.plugins)
+    return replace(settings, plugins=plugins, autoload=options.autoload)
 
 
 def project_file() -> Path | None:
@@ -126,29 +127,47 @@ def user_file() -> Path:
     return _base("XDG_CONFIG_HOME", "~/.config") / "lash" / "config.toml"
 
 
+def data_folder() -> Path:
+    """Return the user's folder for what commands keep."""
+    return _base("XDG_DATA_HOME", "~/.local/share") / "lash"
+
+
 def default_store() -> str:
     """Return the URL of the store in the user's data folder."""
     from urllib.parse import quote
 
-    path = _base("XDG_DATA_HOME", "~/.local/share") / "lash" / "sessions.db"
-    return f"sqlite:///{quote(str(path))}"
+    return f"sqlite:///{quote(str(data_folder() / 'sessions.db'))}"
 
 
 def make_default_folder(url: str) -> None:
     """Make the folder of the default store, if *url* is that store's."""
     if url == default_store():
-        folder = _base("XDG_DATA_HOME", "~/.local/share") / "lash"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _base(variable: str, fallback: str) -> Path:
     return Path(os.environ.get(variable) or Path(fallback).expanduser())
 
 
+def plugin_sources(plugin: str) -> dict[str, str]:
+    """Return which file each of a plugin's settings comes from; defaults have none."""
+    sources: dict[str, str] = {}
+    for path in (user_file(), project_file()):
+        if path is not None and path.is_file():
+            section = _read_file(path, []).get("sections", {}).get(plugin, {})
+            sources |= dict.fromkeys(section, str(path))
+    return sources
+
+
 def _merge(values: dict[str, Any], found: Mapping[str, Any]) -> None:
     for name, value in found.items():
-        if name in ("limits", "sections"):
+        if name == "limits":
             values[name] = values[name] | value
+        elif name == "sections":
+            before = values[name]
+            values[name] = before | {
+                plugin: before.get(plugin, {}) | section for plugin, section in value.items()
+            }
         else:
             values[name] = value
 
@@ -234,22 +253,45 @@ def _read_limits(value: Any, folder: Path) -> dict[str, Any]:
     return {"limits": limits}
 
 
+_FOR_ALL: Final[Mapping[str, None]] = dict.fromkeys(("add", "deadline", "disable", "only"))
+
+
 def _read_plugins(value: Any, folder: Path) -> dict[str, Any]:
     """`[plugins] disable = […]` concerns all, `[plugins.NAME]` is that plugin's."""
     if not isinstance(value, dict):
         raise ValueError(f": expected a table, found {value!r}")
     sections: dict[str, Any] = {}
+    found: dict[str, Any] = {"sections": sections}
     for name, section in value.items():
         if isinstance(section, dict):
             sections[name] = section
-        elif name != "disable":
-            known = guess(name, {"disable": None})
+        elif name == "deadline":
+            if type(section) not in (int, float) or section <= 0:
+                raise ValueError(f".deadline: expected seconds > 0, found {section!r}")
+            sections.setdefault("plugins", {})[name] = section
+        elif name not in _FOR_ALL:
+            known = guess(name, _FOR_ALL)
             raise ValueError(f".{name}: expected a table [plugins.{name}]{known}")
         elif not isinstance(section, list) or not all(isinstance(s, str) for s in section):
-            raise ValueError(f".disable: expected a list of names, found {section!r}")
+            raise ValueError(f".{name}: expected a list of names, found {section!r}")
+        elif name == "add":
+            found["plugins"] = tuple([_beside(each, folder) for each in section])
         else:
-            sections["plugins"] = {"disable": section}
-    return {"sections": sections}
+            sections.setdefault("plugins", {})[name] = section
+    return found
+
+
+def _beside(spec: str, folder: Path) -> str:
+    """Return *spec* with its file taken from *folder*; a module is taken as it is."""
+    where, colon, name = spec.rpartition(":")
+    path = where if colon and where.endswith(".py") else spec
+    return (
+        f"{folder / path}{colon}{name}"
+        if path == where
+        else str(folder / spec)
+        if (spec.endswith(".py"))
+        else spec
+    )
 
 
 _READERS: Final[Mapping[str, Callable[[Any, Path], dict[str, Any]]]] = {

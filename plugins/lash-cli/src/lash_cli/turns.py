@@ -21,6 +21,7 @@ from .loading import load_plugin, load_tool
 from .schemes import no_model
 from .screen import JsonLines, Terminal
 from .settings import make_default_folder, read_settings
+from .watch import FaultNotes
 from .words import clean
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ async def opened(settings: Settings) -> AsyncGenerator[Lash]:
         model=settings.model,
         store=settings.store_url,
         tools=[load_tool(spec) for spec in settings.tools],
-        plugins=[load_plugin(spec) for spec in settings.plugins],
+        plugins=[FaultNotes, *[load_plugin(spec) for spec in settings.plugins]],
         autoload=settings.autoload,
         instructions=settings.instructions,
         limits=settings.make_limits(),

@@ -1,0 +1,1 @@
+"""{{ cookiecutter.__text }}{% if cookiecutter.__text.endswith('"') %} {% endif %}"""

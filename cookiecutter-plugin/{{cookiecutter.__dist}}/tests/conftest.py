@@ -1,0 +1,3 @@
+"""The SDK's own fixtures: `lash`, `session`, `scripted_model` and more."""
+
+pytest_plugins = ("lash_sdk.testing.pytest",)
