@@ -16,9 +16,8 @@ from ..journal import CallResult
 from ..messages import Message, ToolCall
 from ..outcomes import Cancelled, Failure
 from ..policy import GRACE
-from .call import make_call, record_of
+from .call import Made, make_call, record_of
 from .live import Live
-from .made import Made
 
 
 @dataclass(slots=True)

@@ -14,16 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 from uuid import uuid4
 
+from .. import errors
 from ..commits import Commit, Head, Receipt
-from ..errors import (
-    InvalidHistory,
-    InvalidInput,
-    OperationMismatch,
-    RevisionConflict,
-    SessionBusy,
-    SessionDeleted,
-    SessionExists,
-)
 from ..graph import Node
 from ..json import encode
 from ..ports import Claim, InboxItem, JournalRow, Page, SessionSummary, Store
@@ -147,26 +139,28 @@ class MemoryStore(Store):
         found = self._sessions.get(commit.session)
         if found and (first := found.receipts.get(commit.operation)):
             if first[0].hash("") != commit.hash(""):  # what equals in Python may be two in JSON
-                raise OperationMismatch(commit.session, commit.operation)
+                raise errors.OperationMismatch(commit.session, commit.operation)
             return first[1]
         head = found.head if found else _first(commit.session, commit.at)
         if head.revision != commit.expected:
-            raise RevisionConflict(commit.session, expected=commit.expected, actual=head.revision)
+            raise errors.RevisionConflict(
+                commit.session, expected=commit.expected, actual=head.revision
+            )
         self._check(commit, found, head)
         return self._apply(commit, found, head, self._manifest(commit, head))
 
     def _check(self, commit: Commit, found: _Session | None, head: Head) -> None:
         """Refuse what a store on disk couldn't keep."""
         if self.limit is not None and (size := commit.size()) > self.limit:
-            raise InvalidInput(f"expected at most {self.limit} bytes, found {size}")
+            raise errors.InvalidInput(f"expected at most {self.limit} bytes, found {size}")
         self._nodes.check(commit, head.leaf)
         for at, key in enumerate(commit.consumed):
             if found is None or key not in found.waiting or key in commit.consumed[:at]:
-                raise InvalidInput(f"inbox key {key!r} doesn't wait in {commit.session!r}")
+                raise errors.InvalidInput(f"inbox key {key!r} doesn't wait in {commit.session!r}")
         for id in commit.children:
             child = self._sessions.get(id)
             if child is None or not child.head.waits_for(commit.session, commit.operation):
-                raise InvalidInput(f"session {id!r} isn't a pending child of this commit")
+                raise errors.InvalidInput(f"session {id!r} isn't a pending child of this commit")
         for row in commit.rows:
             encode(row.body)
         self._blobs.check(commit.blobs)
@@ -234,7 +228,7 @@ class MemoryStore(Store):
 
     def _alive(self, session: str) -> None:
         if session in self._deleted:
-            raise SessionDeleted(session)
+            raise errors.SessionDeleted(session)
 
     # --- claims and journals ---------------------------------------------------
 
@@ -243,7 +237,7 @@ class MemoryStore(Store):
         self._alive(session)
         journal = self._journals.get(session) or self._journals.setdefault(session, _Journal())
         if journal.claim is not None:
-            raise SessionBusy(session)
+            raise errors.SessionBusy(session)
         found = self._sessions.get(session)
         self._generation += 1
         journal.claim = Claim(
@@ -286,7 +280,7 @@ class MemoryStore(Store):
         self._alive(claim.session)
         journal = self._journals.get(claim.session)
         if journal is None or journal.claim != claim:
-            raise SessionBusy(claim.session)
+            raise errors.SessionBusy(claim.session)
         return journal
 
     def _forget(self, session: str, turn: str) -> None:
@@ -311,7 +305,7 @@ class MemoryStore(Store):
         if first is None:
             found.inbox[item.key] = found.waiting[item.key] = first = item
         elif encode(first.body) != body:
-            raise OperationMismatch(session, item.key)
+            raise errors.OperationMismatch(session, item.key)
         return first
 
     async def pending(self, session: str) -> Sequence[InboxItem]:
@@ -334,10 +328,10 @@ class MemoryStore(Store):
         self._alive(session)
         self._alive(id)
         if id in self._sessions:
-            raise SessionExists(id)
+            raise errors.SessionExists(id)
         found = self._sessions.get(session)
         if found is None or found.head.revision == 0:
-            raise InvalidHistory(f"session {session!r} has no commit")
+            raise errors.InvalidHistory(f"session {session!r} has no commit")
         origin = found.head if at is None else self._nodes.end(session, at)
         head = replace(
             _first(id, time.time()),

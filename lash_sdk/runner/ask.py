@@ -6,21 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from .. import events
 from ..contexts import ModelContext
 from ..dispatch.live import Live
 from ..effects import AskModel
 from ..errors import ContextOverflow, InvalidInput, LashError, ModelError, PluginFault
-from ..events import (
-    AnswerRetracted,
-    Event,
-    ModelAnswered,
-    ModelFailed,
-    ModelStarted,
-    ReasoningDelta,
-    RetryWaiting,
-    TextDelta,
-    TurnStopped,
-)
 from ..hooks.answers import Allow
 from ..json import check
 from ..messages import Message, Reasoning, Text, ToolCall
@@ -64,7 +54,7 @@ class Asking:
                 children_usage=NOTHING if live.aside is None else live.aside.usage,
             )
 
-    async def run(self) -> Event:
+    async def run(self) -> events.Event:
         """
         Return the answer, the failure, or that there's no budget for one.
 
@@ -77,7 +67,7 @@ class Asking:
             if answer is not None and not isinstance(answer[1], Allow):
                 why = getattr(answer[1], "reason", "") or "spending was not allowed"
                 issue = Issue(kind="plugin", code="budget", message=why)
-                return TurnStopped(reason="budget", issue=issue)
+                return events.TurnStopped(reason="budget", issue=issue)
         try:
             request = await self._request()
         except PluginFault as fault:
@@ -103,12 +93,12 @@ class Asking:
             blob=live.read_blob,
         )
 
-    async def _attempts(self, request: ModelRequest) -> Event:
+    async def _attempts(self, request: ModelRequest) -> events.Event:
         live, retry = self._live, self._options.policy.retry
         for attempt in range(1, retry.attempts + 1):
             if live.watch is not None:
                 live.watch(
-                    ModelStarted(
+                    events.ModelStarted(
                         turn=self._turn.id,
                         key=self._effect.key,
                         model=self._model.name,
@@ -172,7 +162,7 @@ class Asking:
                 chunk = transform(ctx, chunk)
             keep(chunk)
             if watch is not None and chunk.text:
-                delta = ReasoningDelta if chunk.reasoning else TextDelta
+                delta = events.ReasoningDelta if chunk.reasoning else events.TextDelta
                 watch(delta(turn=turn, key=key, text=chunk.text))
 
         return emit
@@ -182,9 +172,9 @@ class Asking:
         seconds = retry.wait(attempt, error.after)
         if watch is not None:
             if self._pieces:
-                watch(AnswerRetracted(turn=self._turn.id, key=self._effect.key))
+                watch(events.AnswerRetracted(turn=self._turn.id, key=self._effect.key))
             watch(
-                RetryWaiting(
+                events.RetryWaiting(
                     turn=self._turn.id,
                     key=self._effect.key,
                     seconds=seconds,
@@ -195,7 +185,7 @@ class Asking:
             )
         await asyncio.sleep(seconds)
 
-    def _take(self, answer: ModelAnswer) -> Event:
+    def _take(self, answer: ModelAnswer) -> events.Event:
         """
         Return the event that an answer is.
 
@@ -215,7 +205,7 @@ class Asking:
         misfit, value = None, None
         if self._options.fit is not None and not message.calls:
             misfit, value = self._options.fit(message.text)
-        return ModelAnswered(
+        return events.ModelAnswered(
             key=self._effect.key,
             message=message,
             model=name,
@@ -242,7 +232,7 @@ class Asking:
             parts.append(Text(text=said))
         return tuple(parts)
 
-    def _cut_short(self, answer: ModelAnswer) -> Event:
+    def _cut_short(self, answer: ModelAnswer) -> events.Event:
         texts = {
             "output_limit": "the answer was cut off at the output limit",
             "content_filter": "the provider's content filter stopped the answer",
@@ -253,9 +243,9 @@ class Asking:
         text = texts.get(answer.finish, f"the answer ended with {answer.finish!r}")
         return self._failed(reason, "model", answer.finish, text)
 
-    def _failed(self, reason: StopReason, kind: str, code: str, text: str) -> Event:
+    def _failed(self, reason: StopReason, kind: str, code: str, text: str) -> events.Event:
         short = text if len(text) <= RAW_LIMIT else text[:RAW_LIMIT] + "…"
-        return ModelFailed(
+        return events.ModelFailed(
             key=self._effect.key,
             reason=reason,
             issue=Issue(kind=kind, code=code, message=short),

@@ -8,7 +8,7 @@ from ..dispatch.live import Live
 from ..errors import InvalidInput, PluginConflict
 from ..hooks.answers import Action
 from ..json import Json, encode
-from ..outcomes import Cancelled, Failure, Success, ToolOutcome
+from ..outcomes import Cancelled, Failure, FailureClass, Success, ToolOutcome
 from ..tools import as_json, tool
 
 
@@ -55,18 +55,18 @@ async def act(
     try:
         ready = made.validate(encode(dict(arguments)).decode("ascii"))
     except InvalidInput as error:
-        return _failure("invalid_request", f"invalid {name} args", str(error))
+        return _failure("invalid_request", "invalid_action_args", f"invalid {name} args: {error}")
     try:
         value = await action.run(**ready)
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        return _failure("execution", f"{name} failed", text)
+        text = f"{name} failed: {type(error).__name__}: {error}"
+        return _failure("execution", "action_failed", text)
     if isinstance(value, (Success, Failure, Cancelled)):
         return value
     try:
         return Success(value=as_json(value))
     except InvalidInput as error:
-        return _failure("internal", f"invalid {name} output", str(error))
+        return _failure("internal", "invalid_action_output", f"invalid {name} output: {error}")
 
 
 def _plain(name: str) -> str:
@@ -74,15 +74,5 @@ def _plain(name: str) -> str:
     return "".join(c if c.isalnum() or c in "_-" else "_" for c in name) or "action"
 
 
-def _failure(reason: str, what: str, why: str) -> Failure:
-    codes = {
-        "invalid_request": "invalid_action_args",
-        "execution": "action_failed",
-        "internal": "invalid_action_output",
-    }
-    return Failure(
-        reason=reason,  # type: ignore[arg-type]
-        code=codes[reason],
-        message=f"{what}: {why}",
-        source="plugin",
-    )
+def _failure(reason: FailureClass, code: str, text: str) -> Failure:
+    return Failure(reason=reason, code=code, message=text, source="plugin")

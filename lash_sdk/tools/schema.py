@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from inspect import Parameter
 from math import isfinite
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from ..errors import InvalidInput
 from ..json import DIGITS, INNER, JsonObject, check
-from .definition import Arguments, Tool, ToolDefinition
+
+Arguments: TypeAlias = dict[str, Any]
+"""A call's arguments after validation: what the function takes, by name."""
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-
-def from_schema(
-    definition: ToolDefinition, run: Callable[..., Awaitable[object]], *, context: str | None = None
-) -> Tool:
-    """
-    Return a tool whose arguments are described by a schema alone.
-
-    The kernel checks that they are an object with no unknown and no missing
-    keys; the rest of the schema is for the one who runs it.
-    """
-    schema: Mapping[str, Any] = definition.parameters
-    closed = "properties" in schema and schema.get("additionalProperties") in (None, False)
-    names, required = schema.get("properties") or (), schema.get("required") or ()
-
-    def validate(text: str) -> Arguments:
-        arguments = parse_arguments(text)
-        if closed and (unknown := sorted(arguments.keys() - names)):
-            raise InvalidInput(f"arguments.{unknown[0]}: unknown")
-        if missing := [name for name in required if name not in arguments]:
-            raise InvalidInput(f"arguments.{missing[0]}: missing")
-        return arguments
-
-    return Tool(definition=definition, run=run, validate=validate, context=context)
 
 
 def parse_arguments(text: str) -> Arguments:

@@ -16,21 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from typing import Any, Final, TypeAlias
 
+from .. import events
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..errors import InvalidHistory, ProtocolError
-from ..events import (
-    CheckpointAborted,
-    CheckpointPassed,
-    CommitAccepted,
-    Event,
-    InputAccepted,
-    ModelAnswered,
-    ModelFailed,
-    ToolsFinished,
-    TurnAborted,
-    TurnPrepared,
-    TurnStopped,
-)
 from ..graph import check_pairs
 from ..json import Json
 from ..messages import Message, Text, ToolCall, ToolResult, note
@@ -50,7 +38,7 @@ LIMIT_REACHED: Final = "The turn was stopped: it reached its limit of {} model c
 
 
 def advance(
-    turn: Turn, event: Event, protocol: TurnProtocol = STANDARD, idle: Container[Phase] = ()
+    turn: Turn, event: events.Event, protocol: TurnProtocol = STANDARD, idle: Container[Phase] = ()
 ) -> tuple[Turn, tuple[Effect, ...]]:
     """
     Take one event; return the turn after it and what it wants done.
@@ -94,12 +82,12 @@ def waits_for(turn: Turn) -> tuple[Effect, ...]:
 # --- what each event does ------------------------------------------------------
 
 
-def _accept(turn: Turn, event: InputAccepted, protocol: TurnProtocol) -> Turn:
+def _accept(turn: Turn, event: events.InputAccepted, protocol: TurnProtocol) -> Turn:
     state = protocol.start() if turn.state is None else turn.state
     return _next(turn, Phase.PREPARING, added=event.messages, state=state, inbox=event.inbox)
 
 
-def _prepared(turn: Turn, event: TurnPrepared, protocol: TurnProtocol) -> Turn:
+def _prepared(turn: Turn, event: events.TurnPrepared, protocol: TurnProtocol) -> Turn:
     issues = turn.issues + event.issues
     tokens = turn.limits.tokens
     if tokens is not None and turn.usage.total >= tokens:
@@ -109,7 +97,7 @@ def _prepared(turn: Turn, event: TurnPrepared, protocol: TurnProtocol) -> Turn:
     return _next(turn, Phase.ASKING, added=event.messages, issues=issues)
 
 
-def _aborted(turn: Turn, event: TurnAborted, protocol: TurnProtocol) -> Turn:
+def _aborted(turn: Turn, event: events.TurnAborted, protocol: TurnProtocol) -> Turn:
     if turn.step != 1:
         raise ProtocolError(f"turn {turn.id!r} can't be aborted once it began")
     issue = Issue(kind="plugin", code=event.code, message=event.message)
@@ -117,7 +105,7 @@ def _aborted(turn: Turn, event: TurnAborted, protocol: TurnProtocol) -> Turn:
     return _next(turn, Phase.DONE, issues=(*turn.issues, issue), outcome=outcome)
 
 
-def _answered(turn: Turn, event: ModelAnswered, protocol: TurnProtocol) -> Turn:
+def _answered(turn: Turn, event: events.ModelAnswered, protocol: TurnProtocol) -> Turn:
     message, calls = own_ids(event.message, turn.key)
     billed = changed(turn, **_bill(turn, event))
     if (wrong := _unfit(message)) is not None:
@@ -131,14 +119,14 @@ def _answered(turn: Turn, event: ModelAnswered, protocol: TurnProtocol) -> Turn:
     return _make(billed, move, kept, state)
 
 
-def _failed(turn: Turn, event: ModelFailed, protocol: TurnProtocol) -> Turn:
+def _failed(turn: Turn, event: events.ModelFailed, protocol: TurnProtocol) -> Turn:
     outcome = Stopped(reason=event.reason, code=event.issue.code, message=event.issue.message)
     issues = (*turn.issues, event.issue)
     bill = _bill(turn, event)
     return _next(turn, Phase.SETTLING, issues=issues, outcome=outcome, **bill)
 
 
-def _tooled(turn: Turn, event: ToolsFinished, protocol: TurnProtocol) -> Turn:
+def _tooled(turn: Turn, event: events.ToolsFinished, protocol: TurnProtocol) -> Turn:
     calls = turn.messages[-1]
     check_pairs((calls, event.results))
     if [call.id for call in calls.calls] != [record.call for record in event.records]:
@@ -151,7 +139,7 @@ def _tooled(turn: Turn, event: ToolsFinished, protocol: TurnProtocol) -> Turn:
     return _make(turn, move, (event.results,), state)
 
 
-def _passed(turn: Turn, event: CheckpointPassed, protocol: TurnProtocol) -> Turn:
+def _passed(turn: Turn, event: events.CheckpointPassed, protocol: TurnProtocol) -> Turn:
     issues = turn.issues + event.issues
     if event.inbox:
         turn = changed(turn, inbox=turn.inbox + event.inbox)
@@ -168,15 +156,15 @@ def _passed(turn: Turn, event: CheckpointPassed, protocol: TurnProtocol) -> Turn
     return _next(turn, Phase.PREPARING, added=added, issues=issues, grace=True)
 
 
-def _refused(turn: Turn, event: CheckpointAborted, protocol: TurnProtocol) -> Turn:
+def _refused(turn: Turn, event: events.CheckpointAborted, protocol: TurnProtocol) -> Turn:
     return _stop(turn, "runtime_error", issue=event.issue)
 
 
-def _committed(turn: Turn, event: CommitAccepted, protocol: TurnProtocol) -> Turn:
+def _committed(turn: Turn, event: events.CommitAccepted, protocol: TurnProtocol) -> Turn:
     return _next(turn, Phase.DONE, added=event.messages, revision=event.revision)
 
 
-def _stopped(turn: Turn, event: TurnStopped, protocol: TurnProtocol) -> Turn:
+def _stopped(turn: Turn, event: events.TurnStopped, protocol: TurnProtocol) -> Turn:
     if turn.phase is not Phase.CALLING:
         return _stop(turn, event.reason, issue=event.issue)
     calls = turn.messages[-1].calls
@@ -184,7 +172,7 @@ def _stopped(turn: Turn, event: TurnStopped, protocol: TurnProtocol) -> Turn:
     return _stop(turn, event.reason, issue=event.issue, added=(cancelled(calls),))
 
 
-def _ignore(turn: Turn, event: Event, protocol: TurnProtocol) -> Turn:
+def _ignore(turn: Turn, event: events.Event, protocol: TurnProtocol) -> Turn:
     return turn
 
 
@@ -262,7 +250,7 @@ def _next(turn: Turn, phase: Phase, *, added: tuple[Message, ...] = (), **change
     return changed(turn, phase=phase, step=step, key=f"{turn.id}/{step}", **changes)
 
 
-def _bill(turn: Turn, event: ModelAnswered | ModelFailed) -> dict[str, Any]:
+def _bill(turn: Turn, event: events.ModelAnswered | events.ModelFailed) -> dict[str, Any]:
     """Return what changes with the call's cost in the books, whatever came of it."""
     iteration = turn.iteration + 1
     if not event.usage:
@@ -320,40 +308,40 @@ def _lost(call: ToolCall) -> ToolRecord:
 
 Take: TypeAlias = Callable[[Turn, Any, "TurnProtocol"], Turn]
 
-TABLE: Final[Mapping[Phase, Mapping[type[Event], tuple[Take, tuple[Phase, ...]]]]] = {
-    Phase.READY: {InputAccepted: (_accept, (Phase.PREPARING,))},
+TABLE: Final[Mapping[Phase, Mapping[type[events.Event], tuple[Take, tuple[Phase, ...]]]]] = {
+    Phase.READY: {events.InputAccepted: (_accept, (Phase.PREPARING,))},
     Phase.PREPARING: {
-        TurnPrepared: (_prepared, (Phase.ASKING, Phase.SETTLING)),
-        TurnAborted: (_aborted, (Phase.DONE,)),
-        TurnStopped: (_stopped, (Phase.SETTLING,)),
+        events.TurnPrepared: (_prepared, (Phase.ASKING, Phase.SETTLING)),
+        events.TurnAborted: (_aborted, (Phase.DONE,)),
+        events.TurnStopped: (_stopped, (Phase.SETTLING,)),
     },
     Phase.ASKING: {
-        ModelAnswered: (
+        events.ModelAnswered: (
             _answered,
             (Phase.CALLING, Phase.CHECKING, Phase.PREPARING, Phase.SETTLING),
         ),
-        ModelFailed: (_failed, (Phase.SETTLING,)),
-        TurnStopped: (_stopped, (Phase.SETTLING,)),
+        events.ModelFailed: (_failed, (Phase.SETTLING,)),
+        events.TurnStopped: (_stopped, (Phase.SETTLING,)),
     },
     Phase.CALLING: {
-        ToolsFinished: (_tooled, (Phase.CHECKING, Phase.PREPARING, Phase.SETTLING)),
-        TurnStopped: (_stopped, (Phase.SETTLING,)),
+        events.ToolsFinished: (_tooled, (Phase.CHECKING, Phase.PREPARING, Phase.SETTLING)),
+        events.TurnStopped: (_stopped, (Phase.SETTLING,)),
     },
     Phase.CHECKING: {
-        CheckpointPassed: (_passed, (Phase.PREPARING, Phase.SETTLING)),
-        CheckpointAborted: (_refused, (Phase.SETTLING,)),
-        TurnStopped: (_stopped, (Phase.SETTLING,)),
+        events.CheckpointPassed: (_passed, (Phase.PREPARING, Phase.SETTLING)),
+        events.CheckpointAborted: (_refused, (Phase.SETTLING,)),
+        events.TurnStopped: (_stopped, (Phase.SETTLING,)),
     },
     Phase.SETTLING: {
-        CommitAccepted: (_committed, (Phase.DONE,)),
-        TurnStopped: (_ignore, (Phase.SETTLING,)),
+        events.CommitAccepted: (_committed, (Phase.DONE,)),
+        events.TurnStopped: (_ignore, (Phase.SETTLING,)),
     },
-    Phase.DONE: {TurnStopped: (_ignore, (Phase.DONE,))},
+    Phase.DONE: {events.TurnStopped: (_ignore, (Phase.DONE,))},
 }
 
-NOTHING_ADDED: Final[Mapping[Phase, tuple[Take, Event]]] = {
-    Phase.PREPARING: (_prepared, TurnPrepared(key="")),
-    Phase.CHECKING: (_passed, CheckpointPassed(key="")),
+NOTHING_ADDED: Final[Mapping[Phase, tuple[Take, events.Event]]] = {
+    Phase.PREPARING: (_prepared, events.TurnPrepared(key="")),
+    Phase.CHECKING: (_passed, events.CheckpointPassed(key="")),
 }
 """What leads on from a phase in which nobody takes part."""
 
