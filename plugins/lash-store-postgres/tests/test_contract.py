@@ -52,7 +52,7 @@ class TestPostgresStore(StoreContract):
 
     @pytest.fixture
     def store(self, url: str) -> PostgresStore:
-        return PostgresStore(url, patience=1.0)
+        return PostgresStore(url, patience=2.0)
 
     @pytest.fixture
     def place(self, url: str) -> Place:

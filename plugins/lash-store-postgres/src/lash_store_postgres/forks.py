@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from lash_sdk.commits import part_hash
-from lash_sdk.errors import SessionDeleted, SessionExists
+from lash_sdk.errors import SessionDeleted, SessionExists, StoreCorrupt
 
 from . import heads
 from .commits import tail
@@ -39,4 +39,8 @@ async def fork(server: Server, session: str, id: str, at: str | None) -> Head:
         raise SessionDeleted(id)
     if outcome == "exists":
         raise SessionExists(id)
-    return await heads.at(server, commit)
+    try:
+        return await heads.at(server, commit)
+    except StoreCorrupt:
+        await heads.head(server, id)  # it may be deleted by now
+        raise

@@ -11,17 +11,19 @@ from lash_sdk.commits import Head, Receipt
 from lash_sdk.errors import SessionDeleted, StoreCorrupt
 from lash_sdk.ports import SessionSummary
 
-from .links import LINKS, MANIFESTS, linked, manifested
+from .links import HEAD, LINKS, MANIFESTS, linked, manifested
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from .server import Server
 
+NOTHING: Final = (0, None, None, None)
+"""What's known of a session that nobody named."""
+
 FEED: Final = 500
 """How many commits are read in one go."""
 
-_HEAD: Final = "select state, head, updated, pending from @schema@.sessions where id = %b::text"
 _RECEIPT: Final = """
 select c.key, s.id, c.operation, c.revision, l.id
 from @schema@.sessions s join @schema@.commits c on c.session = s.key
@@ -55,15 +57,19 @@ async def head(server: Server, session: str) -> Head | None:
     Raises:
         SessionDeleted: It's gone.
     """
-    rows = await server.rows(_HEAD, session)
-    state, key, updated, pending = rows[0] if rows else (0, None, None, None)
+    rows = await server.rows(HEAD, session)
+    (state, key, updated, pending), rest = (rows[0][:4], rows[0][4:]) if rows else (NOTHING, ())
     if state == 2:
         raise SessionDeleted(session)
     if state == 0:
         return None
     if key is None:
         return Head(session=session, revision=0, leaf=None, turns=0, manifest={}, updated=updated)
-    found = await at(server, key)
+    state, link = rest[:4], rest[4:]
+    if link[0] is None:
+        raise StoreCorrupt(f"commit {key} isn't there")
+    manifests = manifested([state] if state[0] is not None else [])
+    found = linked([link])[key].head(manifests)
     return found if found.pending == pending else replace(found, pending=pending)
 
 

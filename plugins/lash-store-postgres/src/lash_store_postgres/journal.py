@@ -8,13 +8,14 @@ still there: whoever lost the session is refused.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from psycopg.types.numeric import Int8
 
 from lash_sdk.commits import part_hash
-from lash_sdk.errors import SessionDeleted, StoreCorrupt
+from lash_sdk.errors import SessionDeleted, StoreBusy, StoreCorrupt
 from lash_sdk.json import decode, encode
 from lash_sdk.messages import Blob
 from lash_sdk.ports import JournalRow
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
     from .claims import Claims
     from .server import Server
-
-TRIES: Final = 3
-"""How many times a claim's lock is taken again before it's given up."""
 
 _PUT: Final = """
 select @schema@.journal_put(
@@ -116,9 +114,8 @@ async def _held(
     server: Server, claims: Claims, claim: Claim, query: str, args: Sequence[object]
 ) -> None:
     """Make a call for whoever holds *claim*."""
-    for _ in range(TRIES):
-        if not claims.holds(claim):
-            break
+    deadline = time.monotonic() + server.patience
+    while claims.holds(claim):
         backend = claims.backend
         who = (claim.session, Int8(claim.generation), claim.holder, *backend)
         (outcome,) = await server.call(query, *who, *args)
@@ -127,8 +124,10 @@ async def _held(
                 return
             case "deleted":
                 raise SessionDeleted(claim.session)
-            case "lost":
+            case "lost" if time.monotonic() < deadline:
                 await claims.regain(backend)
+            case "lost":
+                raise StoreBusy(f"{server.address.text}: the connection breaks again and again")
             case _:
                 break
     raise await claims.refusal(claim.session)

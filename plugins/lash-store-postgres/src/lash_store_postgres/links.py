@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from psycopg.rows import TupleRow
 
-LINKS: Final = """
-select c.key, s.id, c.revision, coalesce(c.operation, ''), c.at, c.turns, c.nodes,
+_COLUMNS: Final = """
+  c.key, s.id, c.revision, coalesce(c.operation, ''), c.at, c.turns, c.nodes,
   b.id, l.id, k.id, c.pending, o.id, f.revision, c.manifest,
   encode(c.hash, 'hex'), encode(p.hash, 'hex'), c.parts
-from unnest(%b::bigint[]) as w (key)
-join @schema@.commits c on c.key = w.key
-join @schema@.sessions s on s.key = c.session
+"""
+_JOINS: Final = """
+left join @schema@.sessions s on s.key = c.session
 left join @schema@.commits p on p.key = c.parent
 left join @schema@.nodes b on b.commit = c.base_commit and b.place = c.base_place
 left join @schema@.nodes l on l.commit = c.leaf_commit and l.place = c.leaf_place
@@ -28,11 +28,28 @@ left join @schema@.sessions k on k.key = c.maker
 left join @schema@.commits f on f.key = s.origin
 left join @schema@.sessions o on o.key = f.session
 """
+_MANIFEST: Final = """
+  m.key, m.names, m.refs, m.hash = sha256(array_send(m.names) || array_send(m.refs))
+"""
+
+# ruff: noqa: S608 - put together from pieces above, which nobody outside has a say in
+
+LINKS: Final = f"""
+select {_COLUMNS}
+from unnest(%b::bigint[]) as w (key) join @schema@.commits c on c.key = w.key {_JOINS}
+"""
 """The commits of these keys, with the ids of what they refer to."""
 
-MANIFESTS: Final = """
-select m.key, m.names, m.refs, m.hash = sha256(array_send(m.names) || array_send(m.refs))
-from @schema@.manifests m
+HEAD: Final = f"""
+select q.state, q.head, q.updated, q.pending, {_MANIFEST}, {_COLUMNS}
+from @schema@.sessions q left join @schema@.commits c on c.key = q.head {_JOINS}
+left join @schema@.manifests m on m.key = c.manifest
+where q.id = %b::text
+"""
+"""Where a session stands, the manifest and the commit of that; in one look, for it may move."""
+
+MANIFESTS: Final = f"""
+select {_MANIFEST} from @schema@.manifests m
 where m.key = any (
   select c.manifest from unnest(%b::bigint[]) as w (key) join @schema@.commits c on c.key = w.key)
 """

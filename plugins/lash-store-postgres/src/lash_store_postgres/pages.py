@@ -259,6 +259,8 @@ class _Found:
         for place in range(span.start, span.stop):
             id, kind, hidden, data = self._row(link, place)
             if not hidden:
+                if data is None:
+                    raise link.corrupt(f"node {id!r}")
                 found = read_node(id, above, kind, decode(data), data)
                 link.check(place, node_part(found))
                 yield found

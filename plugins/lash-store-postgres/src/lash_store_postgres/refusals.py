@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from lash_sdk.errors import (
     InvalidHistory,
@@ -49,7 +48,7 @@ def state(error: BaseException) -> str:
 
 def unknown(error: BaseException) -> bool:
     """Return whether what was asked for may have been done all the same."""
-    if not isinstance(error, psycopg.OperationalError) or isinstance(error, PoolTimeout):
+    if not isinstance(error, psycopg.OperationalError):
         return False
     return not state(error) or state(error)[:2] == "08" or state(error)[:3] == "57P"
 
@@ -64,7 +63,7 @@ def translated(error: Exception, where: str) -> LashError:
     code = state(error)
     if isinstance(error, LashError):
         return error
-    if isinstance(error, PoolTimeout) or code in BUSY:
+    if code in BUSY:
         return StoreBusy(f"{where}: others kept it busy: try again")
     if code in _OURS and isinstance(error, psycopg.Error):
         kind, text = _OURS[code]

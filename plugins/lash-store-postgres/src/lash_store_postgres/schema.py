@@ -38,7 +38,11 @@ The SQL that makes each version out of the one before it, by the version it make
 There's none yet: versions count from the first release that's tagged.
 """
 
-_TABLE: Final = "select to_regclass(%s) is not null, to_regnamespace(%s)::oid"
+# not `to_regclass`: it remembers what wasn't there, also once somebody else has made it
+_TABLE: Final = """
+select n.oid, exists (select from pg_class c where c.relnamespace = n.oid and c.relname = 'about')
+from pg_namespace n where n.nspname = %s
+"""
 _OTHERS: Final = """
 select exists (select from pg_class where relnamespace = %(schema)s)
   or exists (select from pg_proc where pronamespace = %(schema)s)
@@ -76,8 +80,8 @@ async def version(db: Connection, address: Address) -> int:
     Raises:
         StoreCorrupt, SchemaTooNew: As `prepare` says.
     """
-    query = await db.execute(_TABLE, (f"{address.quoted}.about", address.quoted))
-    there, schema = await query.fetchone() or (False, None)
+    query = await db.execute(_TABLE, (address.schema,))
+    schema, there = await query.fetchone() or (None, False)
     if not there:
         if schema is not None:
             query = await db.execute(_OTHERS, {"schema": schema})

@@ -16,10 +16,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from lash_sdk.errors import LashError, StoreBusy, StoreError
+from lash_sdk.errors import StoreError
 
+from .lender import Lender
 from .refusals import AGAIN, stale, state, translated, unknown
 from .schema import Connection, named, prepare
 
@@ -47,6 +47,14 @@ SETTINGS: Final = {
 """What a role or a database may have set otherwise."""
 
 
+PAUSE: Final = 0.05
+"""Seconds, at most, until the same is tried again."""
+
+
+class Away(StoreError):
+    """Raised when the server can't be reached, or lets us in no more."""
+
+
 class Server:
     """
     A server's database, as one open store uses it.
@@ -60,7 +68,7 @@ class Server:
         self.address = address
         self.patience = patience
         self._connections = connections
-        self._pool: AsyncConnectionPool[Connection] | None = None
+        self._lender: Lender | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
 
@@ -80,26 +88,13 @@ class Server:
             raise translated(error, self.address.text) from error
         finally:
             await first.close()
-        pool = AsyncConnectionPool(
-            self.address.conninfo,
-            kwargs={"autocommit": True},
-            min_size=1,
-            max_size=self._connections,
-            open=False,
-            configure=self._configure,
-            timeout=self.patience,
-            reconnect_timeout=self.patience,
-            num_workers=2,
-            name=f"lash:{self.address.schema}",
-        )
-        self._pool = pool
-        await pool.open()
+        self._lender = Lender(self.connect, self._connections)
 
     async def close(self) -> None:
         """Close every connection."""
-        pool, self._pool = self._pool, None
-        if pool is not None and self._process == os.getpid():
-            await pool.close()
+        lender, self._lender = self._lender, None
+        if lender is not None and self._process == os.getpid():
+            await lender.close()
 
     def check(self) -> None:
         """
@@ -109,7 +104,7 @@ class Server:
             StoreError: It isn't open, or this is another loop, or a fork carried it here.
         """
         where = self.address.text
-        if self._pool is None:
+        if self._lender is None:
             raise StoreError(f"{where} isn't open")
         if self._process != os.getpid():
             raise StoreError(f"{where} was opened before a fork: open a store of your own")
@@ -121,13 +116,17 @@ class Server:
         Return a connection of the caller's own.
 
         Raises:
-            StoreError: The server can't be reached, or refuses us.
+            Away: The server can't be reached, or refuses us.
         """
         try:
             db = await psycopg.AsyncConnection.connect(self.address.conninfo, autocommit=True)
-            await self._configure(db)
+            try:
+                await self._configure(db)
+            except BaseException:
+                await db.close()
+                raise
         except psycopg.Error as error:
-            failure = translated(error, self.address.text)
+            failure = Away(str(translated(error, self.address.text)))
         else:
             return db
         raise failure  # without its cause, whose frames hold the password
@@ -138,10 +137,10 @@ class Server:
         while True:
             try:
                 return await self.connect()
-            except StoreError:
+            except Away:
                 if time.monotonic() > deadline:
                     raise
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(PAUSE)
 
     async def wait(self, query: str, *args: object) -> None:
         """Run a query that waits for a lock, for as long as it says itself."""
@@ -188,38 +187,29 @@ class Server:
         Raises:
             LashError: It failed, and wasn't done; or its message says that nobody knows.
         """
-        deadline = time.monotonic() + self.patience
+        deadline: float | None = None
         doubt = False
         while True:
             try:
                 async with self._lend().connection() as db:
                     return await action(db)
-            except PoolTimeout:
-                raise (await self._why()) if not doubt else self._doubtful() from None
-            except (psycopg.Error, UnicodeEncodeError) as error:
+            except (psycopg.Error, UnicodeEncodeError, Away) as error:
+                deadline = deadline or time.monotonic() + self.patience
                 doubt = doubt or unknown(error)
-                hopeless = not (unknown(error) or state(error) in AGAIN)
+                hopeless = not (isinstance(error, Away) or unknown(error) or state(error) in AGAIN)
                 if hopeless or time.monotonic() > deadline:
                     failure = self._doubtful() if doubt else translated(error, self.address.text)
                     raise failure from error
                 if stale(error):
-                    await self._lend().check()
-            await asyncio.sleep(random.uniform(0.005, 0.05))  # noqa: S311 - jitter
+                    await self._lend().renew()
+            await asyncio.sleep(random.uniform(PAUSE / 10, PAUSE))  # noqa: S311 - jitter
 
-    def _lend(self) -> AsyncConnectionPool[Connection]:
-        if self._pool is None:
+    def _lend(self) -> Lender:
+        if self._lender is None:
             raise StoreError(f"{self.address.text} isn't open")
-        return self._pool
+        return self._lender
 
-    async def _why(self) -> LashError:
-        """Return why no connection was to be had."""
-        try:
-            await (await self.connect()).close()
-        except LashError as error:
-            return error
-        return StoreBusy(f"{self.address.text}: all connections stayed busy: try again")
-
-    def _doubtful(self) -> LashError:
+    def _doubtful(self) -> StoreError:
         return StoreError(
             f"{self.address.text}: the connection broke: it isn't known whether this was"
             " written, repeat it with the same operation id"

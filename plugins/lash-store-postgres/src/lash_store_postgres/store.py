@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, ClassVar
+from uuid import uuid4
 
 from lash_sdk.errors import StoreError
 from lash_sdk.ports import BASE, Store
@@ -148,12 +149,17 @@ class PostgresStore(Store):
         return await inbox.waiting(self._check(), session)
 
     async def withdraw(self, session: str, key: str) -> bool:
-        """Take a waiting item back, key and all; return whether it still waited."""
+        """
+        Take a waiting item back, key and all; return whether it still waited.
+
+        If the connection breaks just then, False may also mean that it was taken back.
+        """
         return await self._works.begin_in(session, inbox.withdraw(self._check(), session, key))
 
     async def delete(self, session: str) -> bool:
         """Delete *session* and its pending children for good; return if there was one."""
-        outcome = await self._change("select @schema@.delete(%b::text)", session)
+        query = "select @schema@.delete(%b::text, %b::text)"
+        outcome = await self._change(query, session, uuid4().hex)
         return bool(outcome == "done")
 
     async def tombstone(self, session: str, nodes: Sequence[str]) -> int:

@@ -373,7 +373,7 @@ begin
 end $$;
 
 -- Delete a session for good: 'done', 'gone' if it was before, 'none' if there was none.
-create or replace function @schema@.delete(p_session text) returns text
+create or replace function @schema@.delete(p_session text, p_call text) returns text
 language plpgsql as $$
 declare
   s @schema@.sessions;
@@ -381,13 +381,15 @@ begin
   perform @schema@.enter(true);
   s := @schema@.locked(p_session, false);
   if s.state = 2 then
-    return 'gone';
+    -- the holder of what's gone is the call that deleted it: its reply may be lost
+    return case when s.holder = p_call then 'done' else 'gone' end;
   elsif s.key is null
     or (s.state = 0 and not exists (select from @schema@.journal j where j.session = s.key))
   then
     return 'none';
   end if;
   perform @schema@.remove(s.key);
+  update @schema@.sessions set holder = p_call where key = s.key;
   return 'done';
 end $$;
 
