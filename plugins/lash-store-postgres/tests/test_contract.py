@@ -12,7 +12,6 @@ from psycopg import sql
 from lash_sdk.testing.pytest import Place, StoreContract
 from lash_store_postgres import PostgresStore
 from lash_store_postgres.address import Address
-from tests.batteries.postgres_server import shared
 
 
 def rows(place: Address) -> int:
@@ -47,16 +46,12 @@ def make_newer(place: Address) -> None:
 
 class TestPostgresStore(StoreContract):
     @pytest.fixture
-    def url(self, pytestconfig: pytest.Config) -> str:
-        return shared(pytestconfig).schema()
-
-    @pytest.fixture
     def store(self, url: str) -> PostgresStore:
         return PostgresStore(url, patience=2.0)
 
     @pytest.fixture
     def place(self, url: str) -> Place:
-        address = Address(url)
+        address = Address(url)  # the file cases are the server's own: it has no file of ours
         return Place(
             url=url,
             factory="lash_store_postgres:PostgresStore",

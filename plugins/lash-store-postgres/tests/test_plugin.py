@@ -9,7 +9,6 @@ import pytest
 
 from lash_sdk import Lash
 from lash_sdk.testing import ScriptedModel, reply
-from tests.batteries.postgres_server import shared
 
 
 def test_the_plugin_loads_no_driver() -> None:
@@ -25,11 +24,11 @@ def test_the_plugin_loads_no_driver() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
-async def test_a_session_goes_on_in_another_app(pytestconfig: pytest.Config, scheme: str) -> None:
+async def test_a_session_goes_on_in_another_app(url: str, scheme: str) -> None:
     """
     The URL is all that the second app knows of the first.
     """
-    url = shared(pytestconfig).schema().replace("postgresql", scheme, 1)
+    url = url.replace("postgresql", scheme, 1)
     async with Lash(model=ScriptedModel([reply("one")]), store=url) as lash:
         session = await lash.session("chat-1")
         await session.run("first")

@@ -80,6 +80,8 @@ class Address:
 def _read(conninfo: str) -> dict[str, str] | None:
     """Return what a URL says; None if the driver can't read it."""
     try:
-        return {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}
+        said = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}
     except (psycopg.Error, UnicodeError, ValueError):
         return None  # its message would repeat the password
+    ports = said.get("port", "").split(",")
+    return said if all(not port or port.isdecimal() for port in ports) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 from lash_sdk.commits import part_hash
 from lash_sdk.errors import SessionDeleted, SessionExists, StoreCorrupt
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from .server import Server
 
 _FORK: Final = """
-select o_outcome, o_commit
-from @schema@.fork(%b::text, %b::text, %b::text, %b::bytea, %b::bytea, %b::double precision)
+select o_outcome, o_commit from @schema@.fork(
+  %b::text, %b::text, %b::text, %b::bytea, %b::bytea, %b::double precision, %b::text)
 """
 
 
@@ -30,9 +31,9 @@ async def fork(server: Server, session: str, id: str, at: str | None) -> Head:
         SessionDeleted, SessionExists, InvalidHistory: As the port says.
     """
     part = part_hash(("fork", id, b""))
-    outcome, commit = await server.call(
-        _FORK, session, id, at, bytes.fromhex(part), tail("", [part]), time.time()
-    )
+    link = (bytes.fromhex(part), tail("", [part]))
+    call = uuid4().hex  # tells our own fork, if the reply to it is lost, from anybody else's
+    outcome, commit = await server.call(_FORK, session, id, at, *link, time.time(), call)
     if outcome == "deleted":
         raise SessionDeleted(session)
     if outcome == "gone":

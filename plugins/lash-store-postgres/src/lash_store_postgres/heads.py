@@ -101,7 +101,8 @@ class Feed:
     The commits of all sessions in the order of their keys, none left out.
 
     A key that's missing may belong to a commit that's still being written: then the
-    feed waits for those who write, once. Keys up to where it did so stay missing.
+    feed waits for those who write, once. Keys up to where it did so stay missing. If it
+    waits in vain for a quarter of a second it ends there, and goes on the next time.
     """
 
     def __init__(self, server: Server) -> None:
@@ -123,7 +124,7 @@ class Feed:
         rows = await self._page(cursor)
         if len(rows) != len(self._whole(rows, cursor)):
             found = await self._server.rows("select @schema@.settled()")
-            self._settled = max(self._settled, found[0][0])
+            self._settled = max(self._settled, found[0][0] or 0)
             rows = await self._page(cursor)
         return self._whole(rows, cursor)
 

@@ -51,7 +51,7 @@ select exists (select from pg_class where relnamespace = %(schema)s)
 
 def named(text: str, address: Address) -> bytes:
     """Return SQL of ours with the schema's name put in, which was checked."""
-    return text.replace("@schema@", address.quoted).encode()
+    return text.replace("@schema@", address.quoted).replace("@name@", address.schema).encode()
 
 
 async def prepare(db: Connection, address: Address) -> None:
@@ -93,9 +93,11 @@ async def version(db: Connection, address: Address) -> int:
         rows = await (await db.execute(about)).fetchall()
     except (psycopg.errors.UndefinedColumn, psycopg.errors.WrongObjectType):
         raise _foreign(address) from None
-    if len(rows) != 1 or rows[0][0] != PRODUCT or not isinstance(rows[0][1], int):
+    if len(rows) != 1 or rows[0][0] != PRODUCT:
         raise _foreign(address)
-    found: int = rows[0][1]
+    found = rows[0][1]
+    if not isinstance(found, int) or found < 1:
+        raise _foreign(address)
     if found > VERSION:
         raise SchemaTooNew(address.text, found=found, known=VERSION)
     return found

@@ -14,6 +14,7 @@ from .address import Address
 from .claims import Claims
 from .outcome import Works
 from .server import Server
+from .watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -49,6 +50,7 @@ class PostgresStore(Store):
         self.address = Address(url)
         self._server = Server(self.address, patience, connections)
         self._claims = Claims(self._server)
+        self._watch = Watch(self._server)
         self._works = Works()
         self._feed = heads.Feed(self._server)
         self._open = False
@@ -77,6 +79,7 @@ class PostgresStore(Store):
 
     async def _close(self) -> None:
         await self._works.others_ended()
+        await self._watch.close()
         await self._claims.close()
         await self._server.close()
 
@@ -114,6 +117,11 @@ class PostgresStore(Store):
     ) -> Sequence[SessionSummary]:
         """Return at most *limit* sessions updated before then, newest first."""
         return await heads.sessions(self._check(), before, limit, prefix)
+
+    async def moved(self, session: str, revision: int) -> None:
+        """Return once the head of *session* is past *revision*, whoever moved it."""
+        self._check()
+        await self._watch.moved(session, revision)
 
     async def changes(self, cursor: int = 0) -> AsyncIterator[Receipt]:
         """Yield the receipts of commits after *cursor*, of any session, and end."""

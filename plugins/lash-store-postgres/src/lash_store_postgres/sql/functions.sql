@@ -19,15 +19,37 @@ begin
   end if;
 end $$;
 
--- Wait for those who are writing now; return the newest key that any of them has.
+-- Wait for those who are writing now; return the newest key that any of them has. Null if
+-- they take long: others who want to write mustn't be kept waiting by a reader.
 create or replace function @schema@.settled() returns bigint
 language plpgsql as $$
 declare
   v_newest bigint;
 begin
-  lock table @schema@.gate in share row exclusive mode;
+  perform set_config('lock_timeout', '250ms', true);
+  begin
+    lock table @schema@.gate in share row exclusive mode;
+  exception when lock_not_available then
+    return null;
+  end;
   select case when is_called then last_value else 0 end into v_newest from @schema@.places;
   return v_newest;
+end $$;
+
+-- Return the number of the lock that whoever waits for a session's commits shares.
+create or replace function @schema@.watch(p_id text) returns bigint
+language sql immutable as $$
+  select hashtextextended('lash:@name@:' || p_id, 20)
+$$;
+
+-- Tell of a session whose head has moved, or that's gone, if anybody waits for that.
+create or replace function @schema@.tell(p_id text) returns void
+language plpgsql as $$
+begin
+  -- whoever shares the lock only now waits until this transaction is committed
+  if not pg_try_advisory_xact_lock(@schema@.watch(p_id)) then
+    perform pg_notify('lash:@name@', p_id);
+  end if;
 end $$;
 
 -- Return the sha256 that chains a commit to the one before it.
@@ -311,6 +333,7 @@ begin
   if not found then
     raise exception 'the session moved' using errcode = '40001';
   end if;
+  perform @schema@.tell(p_session);
   if p_turn is not null then
     delete from @schema@.journal where session = s.key and turn = p_turn;
   end if;
@@ -322,6 +345,7 @@ end $$;
 -- Make a session on the nodes of another: two rows, whatever its length.
 create or replace function @schema@.fork(
   p_session text, p_id text, p_at text, p_part bytea, p_tail bytea, p_now double precision,
+  p_call text,
   out o_outcome text, out o_commit bigint
 ) language plpgsql as $$
 declare
@@ -341,10 +365,9 @@ begin
     o_outcome := 'gone';
     return;
   elsif f.state = 1 then
-    -- its own time tells a fork that was made by this very call, and whose reply was lost
-    select c.key into o_commit from @schema@.commits c
-      where c.key = f.head and f.origin is not null and c.revision = 1 and c.at = p_now;
-    o_outcome := case when found then 'done' else 'exists' end;
+    -- until a claim writes, the holder is the call that made a fork: its reply may be lost
+    o_outcome := case when f.holder = p_call and f.revision = 1 then 'done' else 'exists' end;
+    o_commit := f.head;
     return;
   end if;
   if s.head is null then
@@ -368,7 +391,8 @@ begin
     v_origin.leaf_commit, v_origin.leaf_place, v_origin.manifest, null, null,
     @schema@.chained(v_origin.hash, p_tail), p_part);
   update @schema@.sessions
-    set state = 1, revision = 1, head = o_commit, origin = v_origin.key, updated = p_now
+    set state = 1, revision = 1, head = o_commit, origin = v_origin.key, updated = p_now,
+      holder = p_call
     where key = f.key;
 end $$;
 
@@ -423,6 +447,7 @@ begin
     update @schema@.sessions set state = 2, updated = null, parent = null, pending = null,
         generation = 0, holder = null
       where key = v_key;
+    perform @schema@.tell((select id from @schema@.sessions where key = v_key));
     -- it and those it came from, of which a part may be of no more use either
     v_dead := array(
       with recursive line (key) as (

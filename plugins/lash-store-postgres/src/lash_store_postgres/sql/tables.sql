@@ -1,4 +1,4 @@
--- The tables of version 1. "@schema@" stands for the schema's name.
+-- The tables of version 1. "@schema@" stands for the schema's name, quoted.
 --
 -- A session is a head over a chain of commits, each pointing to the one before it,
 -- as a branch is in git. A commit's parts are rows under its key and their place in it;
