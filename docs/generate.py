@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 FOLDER: Final = Path(__file__).resolve().parent
-sys.path.insert(0, str(FOLDER.parent))
+sys.path[:0] = [str(FOLDER.parent), str(FOLDER)]
+
+import reliability  # noqa: E402 - the page beside this script
 
 from lash_sdk.hooks import HOOKS, Hook  # noqa: E402 - the kernel beside this folder
 from lash_sdk.turn import TABLE, Phase  # noqa: E402 - the kernel beside this folder
@@ -185,7 +187,11 @@ def hook_entry(hook: Hook[Any]) -> str:
     return f"### `{hook.name}`\n\n{rule}\n\n" + "\n".join(lines)
 
 
-PAGES: Final[Mapping[str, Callable[[], str]]] = {"hooks.md": hooks_page, "turn.md": turn_page}
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "hooks.md": hooks_page,
+    "reliability.md": reliability.page,
+    "turn.md": turn_page,
+}
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from lash_sdk.memory import MemoryStore
 from lash_sdk.ports import Store
 from lash_store_sqlite import SqliteStore
 
+from .postgres import PostgresPlace
 from .reading import reading
 
 
@@ -106,7 +107,8 @@ class SqlitePlace:
 
 
 KINDS: Final[dict[str, Callable[[Mapping[str, str]], Place]]] = {
-    "sqlite": lambda at: SqlitePlace(Path(at["folder"]), at["session"])
+    "sqlite": lambda at: SqlitePlace(Path(at["folder"]), at["session"]),
+    "postgres": lambda at: PostgresPlace(at["url"], at["session"]),
 }
 """How a place is found again by its address; a store that joins adds its kind."""
 

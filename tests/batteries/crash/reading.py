@@ -71,7 +71,7 @@ def _chain(db: apsw.Connection, key: int, id: str, head: int) -> Iterator[str]:
         if parent != before[0]:
             yield f"session {id!r}: revision {revision} doesn't stand on the one before"
         hashes = [parts[at : at + 32].hex() for at in range(0, len(parts), 32)]
-        if hash != _link(before[1].hex() if parent is not None else "", operation, hashes):
+        if hash != link(before[1].hex() if parent is not None else "", operation, hashes):
             yield f"session {id!r}: the hash of revision {revision} isn't right"
         stored = rows(
             db,
@@ -84,7 +84,7 @@ def _chain(db: apsw.Connection, key: int, id: str, head: int) -> Iterator[str]:
         before = (commit, hash)
 
 
-def _link(parent: str, operation: str, hashes: list[str]) -> bytes:
+def link(parent: str, operation: str, hashes: list[str]) -> bytes:
     """Return the hash of a commit, made a second time."""
     text = "".join(f"{len(each)}:{each}" for each in (parent, operation, *hashes))
     return hashlib.sha256(text.encode()).digest()
