@@ -12,7 +12,7 @@ import pytest
 
 from .batteries.arena import ROOT, Row
 from .batteries.history import NEVER, Op, explained, violations
-from .batteries.places import ARENAS
+from .batteries.places import NAMES, arena
 from .batteries.race_runs import Floor, Show, report_apps, report_races, report_zombies
 
 PLANTED: Final = tuple(
@@ -24,11 +24,11 @@ TRUSTING: Final = "tests.planted_races:TrustsClaims.from_url"
 DAY: Final = 86400.0
 
 QUICK: Final = (
-    Row(kills=2, stops=3, skew=DAY),
-    Row(sessions=8, tasks=2, seconds=0.8),
-    Row(work="turns", sessions=2, seconds=1.2, kills=2),
-    Row(work="queue", sessions=2, seconds=1.2, kills=2),
-    Row(work="branches", sessions=2, seconds=1.2, kills=2),
+    Row(seconds=1.6, kills=2, stops=3, skew=DAY),
+    Row(seconds=0.6, sessions=8, tasks=2),
+    Row(seconds=0.9, work="turns", sessions=2, kills=1),
+    Row(seconds=0.9, work="queue", sessions=2, kills=1),
+    Row(seconds=0.9, work="branches", sessions=2, kills=1),
 )
 
 SIZES: Final = ((1, 1), (4, 1), (8, 1), (8, 16), (16, 64))
@@ -129,58 +129,70 @@ def test_each_broken_promise_is_told() -> None:
 # --- races ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ARENAS)
-async def test_one_commit_wins_each_revision(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+async def test_one_commit_wins_each_revision(
+    name: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     """
     Whoever is killed, stopped or hours late: nothing acknowledged is lost, nothing lands twice.
     """
     planted = PLANTED if name == "sqlite" else ()
     floor = Floor(acks=150, kills=1, stops=1)
-    (await report_races(name, ARENAS[name], QUICK, floor, tmp_path, planted)).publish()
+    (await report_races(name, arena(name, pytestconfig), QUICK, floor, tmp_path, planted)).publish()
 
 
-@pytest.mark.parametrize("name", ARENAS)
-async def test_a_zombie_writes_nothing(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_zombie_writes_nothing(
+    name: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     """
     Who lost a session without knowing is told so before its next effect.
     """
     planted = TRUSTING if name == "sqlite" else ""
-    (await report_zombies(name, ARENAS[name], 8, 4, tmp_path, planted)).publish()
+    (await report_zombies(name, arena(name, pytestconfig), 8, 4, tmp_path, planted)).publish()
 
 
-@pytest.mark.parametrize("name", ARENAS)
-async def test_apps_share_a_session(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+async def test_apps_share_a_session(name: str, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """
     One of two finishes a dead turn, and `on_busy` holds between processes.
     """
     show = Show(resumed=1, storms=1, apps=2, turns=4)
-    (await report_apps(name, ARENAS[name], show, tmp_path)).publish()
+    (await report_apps(name, arena(name, pytestconfig), show, tmp_path)).publish()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ARENAS)
-async def test_one_commit_wins_each_revision_for_long(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+async def test_one_commit_wins_each_revision_for_long(
+    name: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     """
     With all the sizes and all the troubles that there are.
     """
     floor = Floor(acks=20_000, kills=50, stops=50, seconds=110.0)
-    (await report_races(f"{name}, full", ARENAS[name], FULL, floor, tmp_path)).publish()
+    (
+        await report_races(f"{name}, full", arena(name, pytestconfig), FULL, floor, tmp_path)
+    ).publish()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ARENAS)
-async def test_a_zombie_writes_nothing_for_long(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_zombie_writes_nothing_for_long(
+    name: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     """
     Whichever of the two is first.
     """
-    (await report_zombies(f"{name}, full", ARENAS[name], 40, 20, tmp_path)).publish()
+    (await report_zombies(f"{name}, full", arena(name, pytestconfig), 40, 20, tmp_path)).publish()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ARENAS)
-async def test_apps_share_a_session_for_long(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+async def test_apps_share_a_session_for_long(
+    name: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     """
     More apps, more turns.
     """
     show = Show(resumed=5, storms=2, apps=4, turns=6)
-    (await report_apps(f"{name}, full", ARENAS[name], show, tmp_path)).publish()
+    (await report_apps(f"{name}, full", arena(name, pytestconfig), show, tmp_path)).publish()

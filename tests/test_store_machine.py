@@ -14,7 +14,7 @@ from lash_sdk.memory import MemoryStore
 from . import planted_files
 from . import planted_stores as planted
 from .batteries.machine_runs import Size, play, report
-from .batteries.stands import STANDS, MemoryStand, SqliteStand, Stand
+from .batteries.stands import NAMES, MemoryStand, SqliteStand, Stand, stand
 
 QUICK: Final = 0
 """What chance comes from in the quick lane: the same each time."""
@@ -79,14 +79,15 @@ def test_the_memory_store_keeps_to_the_model() -> None:
     It's the reference: what's wrong here is wrong everywhere, and nobody notices.
     """
     size = Size(examples=200, steps=50)
-    report("memory", [STANDS["memory"]], size, QUICK, stands(*FAULTS)).publish()
+    report("memory", [MemoryStand], size, QUICK, stands(*FAULTS)).publish()
 
 
-def test_all_stores_in_lockstep_answer_alike() -> None:
+def test_all_stores_in_lockstep_answer_alike(pytestconfig: pytest.Config) -> None:
     """
     Who moves from one store to another finds the same promises, and the same errors.
     """
-    report("lockstep", list(STANDS.values()), Size(examples=24, steps=50), QUICK).publish()
+    makes = [stand(name, pytestconfig) for name in NAMES]
+    report("lockstep", makes, Size(examples=10, steps=50), QUICK).publish()
 
 
 @pytest.mark.slow
@@ -95,28 +96,30 @@ def test_the_memory_store_keeps_to_the_model_for_long() -> None:
     What takes a hundred steps to come about comes about to somebody.
     """
     size = Size(examples=2000, steps=100)
-    report("memory, full", [STANDS["memory"]], size, chance(), stands(*FAULTS, *RARE)).publish()
+    report("memory, full", [MemoryStand], size, chance(), stands(*FAULTS, *RARE)).publish()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in STANDS if name != "memory"])
-def test_a_store_on_disk_keeps_to_the_model_for_long(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "memory"])
+def test_a_store_on_disk_keeps_to_the_model_for_long(
+    name: str, pytestconfig: pytest.Config
+) -> None:
     """
     On its own, so that what it differs in isn't hidden behind another's fault.
     """
     faults = [partial(SqliteStand, kind) for kind in ON_DISK] if name == "sqlite" else []
-    report(
-        f"{name}, full", [STANDS[name]], Size(examples=40, steps=100), chance(), faults
-    ).publish()
+    make, size = stand(name, pytestconfig), Size(examples=40, steps=100)
+    report(f"{name}, full", [make], size, chance(), faults).publish()
 
 
 @pytest.mark.slow
-def test_all_stores_in_lockstep_answer_alike_for_long() -> None:
+def test_all_stores_in_lockstep_answer_alike_for_long(pytestconfig: pytest.Config) -> None:
     """
     A difference between two stores is a promise that one of them breaks.
     """
     size = Size(examples=60, steps=100)
-    report("lockstep, full", list(STANDS.values()), size, chance()).publish()
+    makes = [stand(name, pytestconfig) for name in NAMES]
+    report("lockstep, full", makes, size, chance()).publish()
 
 
 def test_the_same_seed_is_the_same_run() -> None:
@@ -124,6 +127,6 @@ def test_the_same_seed_is_the_same_run() -> None:
     A failure that can't be seen again can't be mended.
     """
     size = Size(examples=5, steps=20)
-    first, second = [play([STANDS["memory"]], size, 7)[0] for _ in range(2)]
+    first, second = [play([MemoryStand], size, 7)[0] for _ in range(2)]
 
     assert (first.steps, first.moves) == (second.steps, second.moves)

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from lash_sdk import Lash, tool
 from lash_sdk.errors import LashError
@@ -58,7 +59,19 @@ class Player:
             note("look")
             return "seen"
 
-        model = ScriptedModel([_respond] * 10_000)
+        is_open = Path(f"{effects}.gate").exists
+
+        async def respond(request: ModelRequest) -> Reply:
+            """Call all tools if asked to go, answer them once the gate's open; else repeat."""
+            last = request.history[-1]
+            if last.role == "user" and last.text == "go":
+                return reply(calls=[call("charge"), call("look"), call("ship")])
+            while last.role == "tool" and not is_open():  # noqa: ASYNC110 - another process'
+                await asyncio.sleep(0.005)
+            said = [message.text for message in request.history if message.role == "user"]
+            return reply(f"re: {said[-1]}", delay=0.02)
+
+        model = ScriptedModel([respond] * 10_000)
         self._lash = Lash(
             model=model,
             store=made(factory, url),
@@ -97,15 +110,6 @@ class Player:
             await self._lash.close()
             self._lash = self._session = None
             os.close(self._world)
-
-
-def _respond(request: ModelRequest) -> Reply:
-    """Call all tools if asked to go; repeat what was said otherwise; take a while."""
-    last = request.history[-1]
-    if last.role == "user" and last.text == "go":
-        return reply(calls=[call("charge"), call("look"), call("ship")])
-    said = [message.text for message in request.history if message.role == "user"]
-    return reply(f"re: {said[-1]}", delay=0.2 if last.role == "tool" else 0.02)
 
 
 async def serve() -> None:

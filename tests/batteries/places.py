@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
+
+import pytest
+from psycopg import sql
 
 from lash_sdk.testing.store_place import Place
 
+from .postgres_server import PostgresServer, shared
+
 SQLITE: Final = "lash_store_sqlite:SqliteStore.from_url"
+POSTGRES: Final = "lash_store_postgres:PostgresStore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,5 +44,31 @@ def sqlite(folder: Path, factory: str = SQLITE) -> Generator[Arena]:
     yield Arena(place=Place(url=f"sqlite:///{file}", factory=factory, file=file), sever=sever)
 
 
-ARENAS: Final[dict[str, Callable[[Path], AbstractContextManager[Arena]]]] = {"sqlite": sqlite}
-"""By name, what makes one in a folder."""
+@contextmanager
+def postgres(server: PostgresServer, folder: Path) -> Generator[Arena]:
+    """Yield a schema on a server that others share."""
+    url = server.schema()
+    yield Arena(place=Place(url=url, factory=POSTGRES), sever=lambda: _sever(server))
+    schema = sql.Identifier(url.rpartition("schema=")[2])
+    server.execute(sql.SQL("drop schema {} cascade").format(schema))
+
+
+def _sever(server: PostgresServer) -> None:
+    """End the server's side of each connection that holds a claim."""
+    server.execute(
+        sql.SQL(
+            "select pg_terminate_backend(pid, 5000) from"
+            " (select distinct pid from pg_locks where locktype = 'advisory' and granted) held"
+        )
+    )
+
+
+Make: TypeAlias = Callable[[Path], AbstractContextManager[Arena]]
+
+NAMES: Final = ("sqlite", "postgres")
+"""The stores that processes can share."""
+
+
+def arena(name: str, config: pytest.Config) -> Make:
+    """Return what makes a place of that store, given a folder for what's beside it."""
+    return sqlite if name == "sqlite" else partial(postgres, shared(config))

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
-from typing import Final, TypeAlias
+from typing import Final
 
 from lash_sdk.testing.store_crew import Crew
 
 from .arena import Race, Racers, Row
 from .lash_races import Played, Stage, storm, two_resume
-from .places import Arena, sqlite
+from .places import Make, sqlite
 from .races import Tally, judge
 from .report import Report
 from .zombies import haunt
-
-Make: TypeAlias = Callable[[Path], AbstractContextManager[Arena]]
 
 SHARE: Final = 0.2
 """What share of the commits on one session has to meet another's."""

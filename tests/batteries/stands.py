@@ -7,14 +7,21 @@ from __future__ import annotations
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
+
+import pytest
+from psycopg import sql
 
 from lash_sdk.commits import Receipt
 from lash_sdk.errors import LashError, RevisionConflict
 from lash_sdk.memory import MemoryStore
 from lash_sdk.ports import Claim, Store
+from lash_store_postgres import PostgresStore
 from lash_store_sqlite import SqliteStore
+
+from .postgres_server import PostgresServer, shared
 
 
 class Stand(ABC):
@@ -115,8 +122,52 @@ class SqliteStand(Stand):
         self._folder.cleanup()
 
 
-STANDS: Final[dict[str, Callable[[], Stand]]] = {"memory": MemoryStand, "sqlite": SqliteStand}
-"""Every store, by name; lockstep has all of them."""
+class PostgresStand(Stand):
+    """A schema of its own on a server that's shared; a dead handle has lost its claims' link."""
+
+    name = "postgres"
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._url = server.schema()
+        self._dead: list[PostgresStore] = []
+        self._open = PostgresStore(self._url, connections=1)
+        super().__init__(self._open)
+
+    async def reopen(self) -> None:
+        await self._open.close()
+        await self._again()
+
+    async def crash(self) -> None:
+        if self._open._claims._db is not None:
+            self._open._claims._db.pgconn.finish()  # the system closes a dead process' sockets
+        self._dead.append(self._open)
+        await self._again()
+
+    async def _again(self) -> None:
+        self.store = self._open = PostgresStore(self._url, connections=1)
+        await self._open.open()
+
+    async def end(self) -> None:
+        for store in (*self._dead, self._open):
+            await store.close()
+        schema = sql.Identifier(self._open.address.schema)
+        self._server.execute(sql.SQL("drop schema {} cascade").format(schema))
+
+
+NAMES: Final = ("memory", "sqlite", "postgres")
+"""Every store; lockstep has all of them."""
+
+
+def stand(name: str, config: pytest.Config) -> Callable[[], Stand]:
+    """Return what makes a stand of that store."""
+    match name:
+        case "memory":
+            return MemoryStand
+        case "sqlite":
+            return SqliteStand
+        case _:
+            return partial(PostgresStand, shared(config))
 
 
 async def answer(asked: Awaitable[object]) -> object:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from lash_sdk.errors import SessionBusy
 from lash_sdk.graph import Node
@@ -18,6 +18,9 @@ from lash_sdk.usage import UsageRow
 
 from .stands import Stand, answer
 from .store_model import Model
+
+EACH: Final = ("heads", "history", "inputs", "usage", "journals")
+"""What's shown of each session."""
 
 Shown: TypeAlias = "dict[str, object]"
 """By the invariant's name, what can be seen."""
@@ -39,7 +42,7 @@ def shown(model: Model, ids: Collection[str]) -> Shown:
             for id in alive
         },
         "claims": [id for id in alive if id in model.held],
-        "blobs": {ref: ref for id in alive for ref in _refs(model, id)},
+        "blobs": {ref: ref for ref in sorted({ref for id in alive for ref in _refs(model, id)})},
         "listed": [(h.session, h.revision, h.turns, h.updated, h.parent) for h in model.listed()],
         "feed": model.feed[-50:],
         "deleted": {id: ("SessionDeleted",) for id in ids if id in model.gone},
@@ -73,28 +76,33 @@ async def look(stand: Stand, model: Model, ids: Collection[str]) -> Shown:
     """Return the same of a store; the model says only what to ask for."""
     store = stand.store
     alive = [id for id in ids if id not in model.gone]
-    history = {id: await load(store, id) for id in alive}
+    gone = [id for id in ids if id in model.gone]
+    refs = sorted({ref for id in alive for ref in _refs(model, id)})
+    found = [await _session(store, id, held=id in model.held) for id in alive]
     await stand.read_on()
     feed = [receipt for receipt in stand.feed if receipt.session not in model.gone]
     return {
-        "heads": {id: await store.head(id) for id in alive},
-        "history": {id: pages for id, (pages, _) in history.items()},
-        "inputs": {id: list(await store.pending(id)) for id in alive},
-        "usage": {id: usage for id, (_, usage) in history.items()},
-        "journals": {
-            id: [(r.turn, r.key, r.kind, r.data) for r in await store.journal(id)] for id in alive
-        },
-        "claims": [id for id in alive if id in model.held and await _busy(store, id)],
-        "blobs": {
-            ref: hashlib.sha256(await store.blob(ref)).hexdigest()
-            for id in alive
-            for ref in _refs(model, id)
-        },
+        **{name: {id: each[name] for id, each in zip(alive, found, strict=True)} for name in EACH},
+        "claims": [id for id, each in zip(alive, found, strict=True) if each["claims"]],
+        "blobs": {ref: hashlib.sha256(await store.blob(ref)).hexdigest() for ref in refs},
         "listed": [
             (s.id, s.revision, s.turns, s.updated, s.parent) for s in await store.sessions()
         ],
         "feed": [(r.session, r.operation, r.revision, r.leaf) for r in feed][-50:],
-        "deleted": {id: await _gone(store, id) for id in ids if id in model.gone},
+        "deleted": {id: await _gone(store, id) for id in gone},
+    }
+
+
+async def _session(store: Store, id: str, *, held: bool) -> Shown:
+    """Return what's shown of one session."""
+    told, usage = await load(store, id)
+    return {
+        "heads": await store.head(id),
+        "history": told,
+        "inputs": list(await store.pending(id)),
+        "usage": usage,
+        "journals": [(r.turn, r.key, r.kind, r.data) for r in await store.journal(id)],
+        "claims": held and await _busy(store, id),
     }
 
 

@@ -55,7 +55,7 @@ class Model:
 
     def __init__(self) -> None:
         self.sessions: dict[str, Known] = {}
-        self.gone: set[str] = set()
+        self.gone: dict[str, None] = {}  # in the order in which they went
         self.nodes: dict[str, Written] = {}
         self.blobs: dict[str, int] = {}  # ref to size
         self.journals: dict[str, dict[tuple[str, str, str], JournalRow]] = {}
@@ -284,7 +284,7 @@ class Model:
         return known
 
     def _remove(self, session: str) -> None:
-        self.gone.add(session)
+        self.gone[session] = None
         for kept in (self.sessions, self.journals, self.held):
             kept.pop(session, None)
         self.feed = [row for row in self.feed if row[0] != session]
