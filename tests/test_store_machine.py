@@ -108,7 +108,7 @@ def test_a_store_on_disk_keeps_to_the_model_for_long(
     On its own, so that what it differs in isn't hidden behind another's fault.
     """
     faults = [partial(SqliteStand, kind) for kind in ON_DISK] if name == "sqlite" else []
-    make, size = stand(name, pytestconfig), Size(examples=40, steps=100)
+    make, size = stand(name, pytestconfig), Size(examples=40 if faults else 12, steps=100)
     report(f"{name}, full", [make], size, chance(), faults).publish()
 
 
@@ -117,7 +117,7 @@ def test_all_stores_in_lockstep_answer_alike_for_long(pytestconfig: pytest.Confi
     """
     A difference between two stores is a promise that one of them breaks.
     """
-    size = Size(examples=60, steps=100)
+    size = Size(examples=16, steps=100)
     makes = [stand(name, pytestconfig) for name in NAMES]
     report("lockstep, full", makes, size, chance()).publish()
 

@@ -67,7 +67,8 @@ async def report_races(
         while tally.short_of(floor.acks, floor.kills, floor.stops):
             if time.monotonic() - start > floor.seconds:
                 break
-            again = [replace(row, seed=row.seed + tally.rows) for row in rows[:4]]
+            busiest = [row for row in rows if row.sessions > 1 and row.work == "commits"]
+            again = [replace(row, seed=row.seed + tally.rows) for row in busiest or rows]
             tally.take(await run_rows(make, again, folder, racers))
         caught = [
             bool(

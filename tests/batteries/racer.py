@@ -195,8 +195,8 @@ class Racer:
 
     async def delete(self, session: str) -> None:
         self.say("deleting", session)
-        await self.store.delete(session)
-        self.say("deleted", session)
+        if await self.store.delete(session):  # else nobody has made it yet, or it's gone
+            self.say("deleted", session)
         self.pass_on(session)
 
     def pass_on(self, session: str) -> None:
