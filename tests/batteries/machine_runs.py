@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Final
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import get_state_machine_test
@@ -17,8 +18,11 @@ from .store_moves import MOVES, Moves
 
 SLOW_IS_FINE = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
-SHARE = 0.01
-"""What part of the steps each move has to have at least."""
+SHARE: Final = 0.01
+"""What part of the steps each move has to have at least; half of it in a short run."""
+
+LONG: Final = 5000
+"""Steps from which on a run is long: before, chance alone may leave a move behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +85,8 @@ def report(
     if found := [steps for steps in caught if steps]:
         figures["steps to find a planted fault, median"] = median(found)
         figures["most"] = max(found)
-    few = [name for name, times in rare.items() if times < SHARE * shape.steps]
+    share = SHARE if shape.steps >= LONG else SHARE / 2
+    few = [name for name, times in rare.items() if times < share * shape.steps]
     return Report(
         battery=f"state machine/{name}",
         seed=chance,
@@ -90,7 +95,7 @@ def report(
         operations=sum(shape.moves.values()),
         floor=size.examples * size.steps // 2,
         faults=sum(shape.moves[move] for move in FAULTS),
-        violations=tuple([f"{move} is under {SHARE:.0%} of the steps" for move in few]),
+        violations=tuple([f"{move} is under {share:.1%} of the steps" for move in few]),
         caught=len(found),
         planted=len(planted),
         seconds=time.monotonic() - start,
