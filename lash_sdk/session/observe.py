@@ -117,7 +117,8 @@ class Observer:
         """Yield live events; after a turn's end its commit."""
         while step := self._feed.after(self._at):
             self._at, event = step
-            self._turn = "" if isinstance(event, TurnEnded) else getattr(event, "turn", self._turn)
+            over = isinstance(event, TurnEnded)
+            self._turn = "" if over else getattr(event, "turn", None) or self._turn
             yield self._seen(event)
             async for seen in self._of(event):
                 yield seen
