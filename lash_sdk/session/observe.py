@@ -117,8 +117,7 @@ class Observer:
         """Yield live events; after a turn's end its commit."""
         while step := self._feed.after(self._at):
             self._at, event = step
-            over = isinstance(event, TurnEnded)
-            self._turn = "" if over else getattr(event, "turn", None) or self._turn
+            self._turn = "" if isinstance(event, TurnEnded) else getattr(event, "turn", self._turn)
             yield self._seen(event)
             async for seen in self._of(event):
                 yield seen
@@ -166,5 +165,5 @@ class Observer:
             there.cancel()
 
     def _seen(self, event: Snapshot | Committed | SessionEvent) -> Seen:
-        cursor = f"{self._revision}/{self._turn}/{self._feed.id}.{self._at}"
+        cursor = f"{self._revision}/{self._turn or ''}/{self._feed.id}.{self._at}"
         return Seen(cursor=cursor, event=event)
