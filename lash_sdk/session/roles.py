@@ -12,9 +12,10 @@ from ..dispatch.toolbox import ToolState
 from ..errors import InvalidInput, OperationMismatch, Unavailable
 from ..graph import Content, Node, check_pairs
 from ..hooks.answers import Visibility
+from ..hooks.plugin import Plugin
 from ..journal import Deed
 from ..json import Json
-from ..plugins.state import save, states
+from ..plugins.state import forked, save
 from ..ports import ROLES, Asker, SessionHost, SessionManager, SessionSpec
 from ..ports.roles import Appended, StaleBranch
 from ..tools import ToolDefinition
@@ -195,7 +196,14 @@ def _data(values: Sequence[Content]) -> list[bytes]:
 
 
 def components(live: Live) -> tuple[Component, ...]:
-    """Return the state of a session's plugins and tools as it is now."""
-    has = [getattr(type(each), "State", None) is not None for each in live.instances]
-    known = [NEVER if own else each for own, each in zip(has, states(live.instances), strict=True)]
-    return (*save(live.instances, known), live.toolbox.state.to_component())
+    """Return the state of a session's tools and plugins now, as a fork has it."""
+    found = [live.toolbox.state.to_component()]
+    for instance in live.instances:
+        if isinstance(instance, Plugin) and type(instance).State is not None:
+            state = instance.state
+            try:
+                instance.state = forked(instance, state)
+                found += save((instance,), (NEVER,))
+            finally:
+                instance.state = state
+    return tuple(found)

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 from lash_sdk import Plugin, hooks
 from lash_sdk.contexts import ToolContext, TurnContext
@@ -624,3 +625,37 @@ async def test_closing_the_maker_closes_what_it_made() -> None:
         await parent.close()
 
         assert {} == role._tree.made
+
+
+async def test_plugin_state_is_inherited_as_a_fork_has_it() -> None:
+    """
+    A plugin says what of it another session may begin with; a fork has no successor.
+    """
+
+    class Remembering(BaseModel):
+        model_config = ConfigDict(frozen=True)
+        n: int = 0
+
+    def remembers(name: str, fork: Any) -> type[Plugin]:
+        async def count(self: Any, ctx: TurnContext) -> None:
+            self.state = Remembering(n=self.state.n + 1)
+
+        count.__qualname__ = f"Made.{name}"
+        body = {"name": name, "State": Remembering, "fork": fork, "c": hooks.before_turn(count)}
+        return type(name, (Plugin,), body)
+
+    async with app(remembers("shares", "share"), remembers("begins", "fresh")) as lash:
+        parent = await lash.session("parent")
+        await parent.run("hi")
+        await children(parent).create(SessionRequest(id="kid"))
+        kid: Any = (await lash.session("kid"))._lane.live
+        found = {
+            each.name: each.state.n
+            for each in kid.instances
+            if isinstance(getattr(each, "state", None), Remembering)
+        }
+        assert {"shares": 1, "begins": 0} == found
+
+        await children(parent).create(handoff(id="next"))
+        async with await parent.fork(id="fork") as fork:
+            assert "fork" == (await fork.run("hi")).session

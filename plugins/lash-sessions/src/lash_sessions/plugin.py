@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lash_sdk import Plugin, hooks
 from lash_sdk.hooks import kinds
 
-from .state import NAME, VERSION, State
+from .state import NAME, VERSION, State, of_fork
 
 if TYPE_CHECKING:
     from lash_sdk.contexts import HostContext, SessionContext, UsageContext
@@ -59,6 +59,11 @@ class SessionsPlugin(Plugin):
     State = State
     state_version = VERSION
     specs = (provide_monitors,)
+
+    @staticmethod
+    def fork(state: Any) -> Any:  # type: ignore[override]
+        """Return what a fork remembers."""
+        return of_fork(state)
 
     @hooks.session_manager
     def host(cls, ctx: HostContext) -> Mapping[str, Any]:

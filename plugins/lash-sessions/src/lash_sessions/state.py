@@ -62,6 +62,11 @@ class State(BaseModel):
         return Component(name=COMPONENT, version=VERSION, value=self.model_dump(mode="json"))
 
 
+def of_fork(state: State) -> State:
+    """Return what a fork remembers: who made its origin, and what that one may do."""
+    return State(origin=state.origin)
+
+
 def recall(live: Live) -> State:
     """Return what a session remembers; nothing if this plugin has no instance there."""
     for instance in live.instances:

@@ -83,6 +83,7 @@ class SubagentsPlugin(Plugin):
     name = "subagents"
     Config = Config
     State = State
+    fork = "fresh"
     results: ClassVar[Mapping[str, type[Any]]] = {}
 
     @hooks.provide_tools
