@@ -21,10 +21,14 @@ from lash_sdk.contexts import ToolContext
 from lash_sdk.errors import LashError
 from lash_sdk.graph import check_pairs
 from lash_sdk.messages import Message
+from lash_sdk.prompt import PromptPart
 from lash_sdk.testing import call, reply
 from lash_sdk.tools import tool
 from lash_sessions import SessionRequest, SessionsPlugin
 from lash_store_sqlite.plugin import SqlitePlugin
+
+PARTS = (PromptPart(text="be brief"),) if sys.argv[4:] else ()
+"""With parts of its own a child can only be opened again by what made it."""
 
 
 class Model:
@@ -49,7 +53,7 @@ async def do(at: str, ctx: ToolContext) -> str:
     left = int(at)
 
     async def one() -> None:
-        child = await ctx.role("lifecycle").create(SessionRequest())
+        child = await ctx.role("lifecycle").create(SessionRequest(parts=PARTS))
         await ctx.role("turns").start_turn(child.id, str(left - 1))
 
     await asyncio.gather(*[one() for _ in range(3 if left else 0)])

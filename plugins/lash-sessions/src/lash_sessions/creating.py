@@ -61,7 +61,10 @@ async def create(tree: Tree, asker: Asker, given: object) -> SessionHandle:
     tree.reserved.add(id)
     try:
         plan = await _plan(tree, live, id, key, request)
-        made = await _carry_out(tree, live, plan)
+        if key is not None and await _is_there(tree, live, id):
+            made = await _again(tree, replace(plan, birth=None), key)
+        else:
+            made = await _carry_out(tree, live, plan)
     except OperationMismatch as error:
         raise SessionExists(id) from error
     finally:
@@ -136,6 +139,27 @@ async def _plan(
         birth=birth,
         unseen=True,
     )
+
+
+async def _is_there(tree: Tree, live: Live, id: str) -> bool:
+    """Return whether a session of that id waits for the running turn of its maker."""
+    head = await tree.host.store.head(id)
+    turn = live.aside.turn if live.aside is not None else None
+    return head is not None and head.parent == live.id and head.pending == turn
+
+
+async def _again(tree: Tree, spec: SessionSpec, key: str) -> Made:
+    """
+    Open a session that the same effect made, before its process ended.
+
+    Raises:
+        SessionExists: Another one made it.
+    """
+    made = await tree.open(spec)
+    if made.origin.key != key:
+        await tree.forget(spec.id)
+        raise SessionExists(spec.id)
+    return made
 
 
 async def _carry_out(tree: Tree, live: Live, spec: SessionSpec) -> Made:
