@@ -58,13 +58,17 @@ class System:
         stamp.write_text(wanted)
 
     @property
+    def python(self) -> str:
+        """The interpreter that runs the system's script."""
+        own = bool(self.requirements) and not self.borrows
+        return self.python_of_venv if own else sys.executable
+
+    @property
     def command(self) -> list[str]:
         """What starts the system's worker."""
-        own = bool(self.requirements) and not self.borrows
-        python = self.python_of_venv if own else sys.executable
         path = [str(each) for each in self._venv.glob("lib/*/site-packages")]
         return [
-            python,
+            self.python,
             str(HERE / "worker.py"),
             str(HERE / self.file),
             *(path if self.borrows else []),
@@ -90,6 +94,8 @@ PEERS: Final = tuple(
         ("pydantic-ai", "pydantic_ai"),
         ("openai-agents", "openai_agents"),
         ("langgraph", "langgraph"),
+        ("google-adk", "google_adk"),
+        ("strands", "strands"),
     )
 )
 FASTEST: Final = ("agno", "pydantic-ai")

@@ -55,12 +55,12 @@ def _page(report: dict[str, Any]) -> Iterator[str]:
     yield NOTES
     yield "## Targets\n"
     met = [[t["name"], t["wanted"], t["found"], _word(t["met"])] for t in report["targets"]]
-    yield from _table(("", "wanted", "found", ""), met)
+    yield from table(("", "wanted", "found", ""), met)
     yield "## Turns\n"
     for label, scenario in report["turns"].items():
         yield f"### {label}: {SCENARIOS[label].what}\n"
         turns = ("system", "µs a turn", "best", "CPU µs", "× bare", "× lash-sdk", "× (CPU)")
-        yield from _table(turns, [_turn(name, each) for name, each in scenario.items()])
+        yield from table(turns, [_turn(name, each) for name, each in scenario.items()])
     yield "## Growth: a session of lash-sdk with 2 KB of text a turn\n"
     head = ("", "at turn", "µs", "bytecodes", "calls", "instructions")
     counted = {"in memory": report["instructions"]}
@@ -69,24 +69,24 @@ def _page(report: dict[str, Any]) -> Iterator[str]:
         for name, lengths in report["growth"].items()
         for length, at in lengths.items()
     ]
-    yield from _table(head, rows)
+    yield from table(head, rows)
     if report["hooks"]:
         yield "## Hook calls, five trivial implementations\n"
         hooks = [[name.replace("_", " "), _spread(ns)] for name, ns in report["hooks"].items()]
-        yield from _table(("", "ns a call"), hooks)
+        yield from table(("", "ns a call"), hooks)
     if report["starts"]:
         yield "## Start\n"
         rows = [
             [f"`{name}`", _spread(at), f"{at['ratio']:.2f}", str(at.get("modules", ""))]
             for name, at in report["starts"].items()
         ]
-        yield from _table(("", "ms", "× `import asyncio`", "modules"), rows)
+        yield from table(("", "ms", "× `import asyncio`", "modules"), rows)
     yield "## Versions\n"
     versions = [
         [name, ", ".join(f"{package} {at}" for package, at in told["packages"].items())]
         for name, told in report["versions"].items()
     ]
-    yield from _table(("system", "packages"), versions)
+    yield from table(("system", "packages"), versions)
 
 
 def _turn(name: str, figures: dict[str, Any]) -> list[str]:
@@ -117,7 +117,7 @@ def _word(met: bool) -> str:
     return "met" if met else "**missed**"
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
     """Yield the lines of a table, columns aligned."""
     lines = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(3, *(len(line[at]) for line in lines)) for at in range(len(lines[0]))]

@@ -13,10 +13,10 @@ from benchmarks.scenarios import (
     SCENARIOS,
     Form,
     calibrate,
+    instructions,
     memory_files,
     run_growth,
     run_hooks,
-    run_instructions,
     run_starts,
     run_turns,
 )
@@ -47,7 +47,8 @@ def run(form: Form, peers: tuple[System, ...], *, alone: bool = False) -> dict[s
         with Told("S4"):
             report["growth"] = run_growth(workers[1], form)
     with Told("instructions"):
-        report["instructions"] = {} if alone else run_instructions(form)
+        wanted = () if alone or not form.instructions else (form.growth[0], form.growth[-1])
+        report["instructions"] = instructions("S4", wanted)
     with Told("hooks"):
         report["hooks"] = {} if alone else run_hooks(form)
     with Told("start"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -172,37 +173,37 @@ def _grow(worker: Worker, scenario: str, form: Form) -> dict[str, dict[str, floa
     return found
 
 
-def run_instructions(form: Form) -> dict[str, float]:
+def instructions(scenario: str, lengths: tuple[int, ...]) -> dict[str, float]:
     """
-    Return how many instructions a turn takes at the least and most length, if valgrind is here.
+    Return how many instructions a turn takes at each length, if valgrind is here.
 
     A turn's are the difference between two processes that run one count of turns
     and a few more: all else is the same in both.
     """
     valgrind = shutil.which("valgrind")
-    if valgrind is None or not form.instructions:
+    if valgrind is None:
         return {}
-    lengths = (form.growth[0], form.growth[-1])
     turns = [length + more for length in lengths for more in (0, NEAR)]
+    count = partial(_counted, valgrind, scenario)
     with ThreadPoolExecutor(cores()) as pool:  # counts don't mind company
-        found = dict(zip(turns, pool.map(partial(_counted, valgrind), turns), strict=True))
+        found = dict(zip(turns, pool.map(count, turns), strict=True))
     return {str(at): (found[at + NEAR] - found[at]) / NEAR for at in lengths}
 
 
-def _counted(valgrind: str, turns: int) -> int:
+def _counted(valgrind: str, scenario: str, turns: int) -> int:
     """Return the instructions of a process that runs so many turns."""
-    commands = (
-        '{"do": "open", "scenario": "S4", "folder": "."}\n'
-        f'{{"do": "run", "turns": {turns}}}\n{{"do": "close"}}\n'
-    )
     with tempfile.TemporaryDirectory() as folder:
+        commands = [
+            {"do": "open", "scenario": scenario, "folder": folder},
+            {"do": "run", "turns": turns},
+            {"do": "close"},
+        ]
         done = subprocess.run(
             [valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null", *LASH.command],
-            input=commands,
+            input="".join([json.dumps(command) + "\n" for command in commands]),
             capture_output=True,
             text=True,
             check=True,
-            cwd=folder,
             env={**os.environ, "PYTHONHASHSEED": "0"},
         )
     found = re.search(r"Collected : (\d+)", done.stderr)

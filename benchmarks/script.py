@@ -7,8 +7,11 @@ Only the standard library is used here: each system's own environment loads it.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
-from typing import Final
+import sys
+from pathlib import Path
+from typing import Any, Final
 
 ASK: Final = "What do these four sums come to?"
 ANSWER: Final = "The four sums come to 1, 3, 5 and 7."
@@ -23,8 +26,8 @@ SUMS_AS_JSON: Final = tuple(json.dumps(each) for each in SUMS)
 WARM_UP: Final = 3
 """Turns that each new session runs before any is measured."""
 
-WITH_TOOLS: Final = frozenset(("S2", "S3"))
-DURABLE: Final = frozenset(("S3", "S4 durable"))
+WITH_TOOLS: Final = frozenset(("S2", "S3", "S3 effect"))
+DURABLE: Final = frozenset(("S3", "S3 effect", "S4 durable"))
 GROWING: Final = frozenset(("S4", "S4 durable"))
 
 
@@ -82,3 +85,13 @@ class Script:
                 f"{turns} turns: expected {(turns * asked, turns * sums)} model and tool calls,"
                 f" found {found}"
             )
+
+
+def load(path: Path) -> Any:
+    """Return the system that a file is, under a name that hides nobody's package."""
+    spec = importlib.util.spec_from_file_location(f"benchmarked_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # type hints of tools are looked up there
+    spec.loader.exec_module(module)
+    return module

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-PEERS: Final = ("agno", "pydantic-ai", "openai-agents", "langgraph")
+PEERS: Final = ("agno", "pydantic-ai", "openai-agents", "langgraph", "google-adk", "strands")
 AHEAD: Final = {"S1": 3.0, "S2": 4.0, "S3 in memory": 5.0, "S3 on disk": 5.0}
 """How many times faster than the fastest peer a turn of ours has to be."""
 FLAT_COUNTS: Final = 1.1

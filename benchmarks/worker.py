@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import importlib.util
 import inspect
 import json
 import os
@@ -31,7 +30,7 @@ from typing import Any, TextIO
 sys.path[0:1] = []
 sys.path += [str(Path(__file__).resolve().parent.parent), *sys.argv[2:]]
 
-from benchmarks.script import WARM_UP, Script  # noqa: E402
+from benchmarks.script import WARM_UP, Script, load  # noqa: E402
 
 Turn = Callable[[], Awaitable[str]]
 
@@ -156,16 +155,6 @@ async def serve(system: Any, commands: TextIO, answers: TextIO) -> None:
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)
-
-
-def load(path: Path) -> Any:
-    """Return the system that a file is, under a name that hides nobody's package."""
-    spec = importlib.util.spec_from_file_location(f"benchmarked_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # type hints of tools are looked up there
-    spec.loader.exec_module(module)
-    return module
 
 
 def main() -> None:

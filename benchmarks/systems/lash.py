@@ -52,7 +52,7 @@ async def open_session(
         model=Scripted(script),
         store=f"sqlite:///{folder / 'lash.db'}" if scenario in DURABLE else "memory:",
         tools=[add] if scenario in WITH_TOOLS else [],
-        durability="turn",
+        durability="effect" if scenario == "S3 effect" else "turn",
     )
     async with app, app.session("benchmark") as session:
 
