@@ -40,21 +40,19 @@ class FaultBook(Protocol):
 
 
 class Scope(Protocol):
-    """What contexts need of the session they're made for."""
+    """
+    What contexts need of the session they're made for.
+
+    Attributes:
+        parent: The id of the session that made this one.
+    """
+
+    id: str
+    parent: str | None
 
     @property
     def faults(self) -> FaultBook:
         """The session's faults."""
-        ...
-
-    @property
-    def id(self) -> str:
-        """The session's id."""
-        ...
-
-    @property
-    def parent(self) -> str | None:
-        """The id of the session that made this one."""
         ...
 
     @property

@@ -169,6 +169,20 @@ Event: TypeAlias = (
     | TurnStopped
 )
 
+
+def usage_row(event: ModelAnswered | ModelFailed, turn: str, session: str) -> UsageRow:
+    """Return the ledger row of the model call that *event* ended."""
+    return UsageRow(
+        id=event.key,
+        turn=turn,
+        session=session,
+        source="turn",
+        model=event.model,
+        usage=event.usage,
+        estimated=getattr(event, "estimated", False),
+    )
+
+
 # --- facts that observers see --------------------------------------------------
 
 

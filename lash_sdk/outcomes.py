@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar, Final, Literal, TypeAlias
 
-from .json import Json, JsonObject, Tagged, Value, frozen
+from .json import Json, Tagged, Value, frozen
 
 # --- what a tool may ask of its turn, with a success ---------------------------
 
@@ -205,11 +205,6 @@ class Issue(Value):
     code: str
     message: str
     raw: str = ""
-
-
-def turn_outcome_to_json(outcome: TurnOutcome) -> JsonObject:
-    """Return *outcome* as it's stored."""
-    return outcome.to_json()
 
 
 @frozen

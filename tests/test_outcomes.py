@@ -30,7 +30,6 @@ from lash_sdk.outcomes import (
     ToolOutcome,
     ToolRecord,
     TurnOutcome,
-    turn_outcome_to_json,
 )
 
 WORDS = st.text(max_size=6)
@@ -118,11 +117,11 @@ def test_the_outcome_of_a_turn_is_read_back_as_it_was(outcome: TurnOutcome) -> N
     """
     A restored turn ends as it would have ended.
     """
-    data = encode(turn_outcome_to_json(outcome))
+    data = encode(outcome.to_json())
     again = turn_outcome_from_json(decode(data))
 
     assert outcome == again
-    assert data == encode(turn_outcome_to_json(again))
+    assert data == encode(again.to_json())
 
 
 @given(ISSUES)
@@ -143,7 +142,7 @@ def test_a_tool_may_finish_a_turn_with_something_empty(value: Json) -> None:
     """
     finished = Finished(value=value, tool="t")
 
-    assert finished == turn_outcome_from_json(turn_outcome_to_json(finished))
+    assert finished == turn_outcome_from_json(finished.to_json())
 
 
 def bodies() -> list[tuple[str, dict[str, Json]]]:
@@ -157,7 +156,7 @@ def bodies() -> list[tuple[str, dict[str, Json]]]:
     ended += [HandedOff(session="s", tool="t")]
     return [
         *[("outcome", dict(outcome.to_json())) for outcome in called],
-        *[("turn outcome", dict(turn_outcome_to_json(outcome))) for outcome in ended],
+        *[("turn outcome", dict(outcome.to_json())) for outcome in ended],
         ("tool record", dict(record.to_json())),
         ("issue", dict(Issue(kind="k", code="c", message="m", raw="r").to_json())),
     ]

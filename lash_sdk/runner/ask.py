@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from .. import events
 from ..contexts import ModelContext
 from ..dispatch.live import Live
 from ..effects import AskModel
-from ..errors import ContextOverflow, InvalidInput, LashError, ModelError, PluginFault
+from ..errors import InvalidInput, LashError, ModelError, PluginFault
 from ..hooks.answers import Allow
 from ..json import check
 from ..messages import Message, Reasoning, Text, ToolCall
@@ -24,6 +24,13 @@ from .prepare import build_prompt
 CONTEXT: Final = frozenset(("snapshot", "lifecycle", "turns", "tasks", "graph", "direct"))
 RAW_LIMIT: Final = 4000
 """Characters of a provider's own words that an issue keeps."""
+
+CUT_SHORT: Final[Mapping[str, tuple[StopReason, str]]] = {
+    "output_limit": ("incomplete", "the answer was cut off at the output limit"),
+    "content_filter": ("provider_error", "the provider's content filter stopped the answer"),
+    "cancelled": ("cancelled", "the provider cancelled the answer"),
+}
+"""What a turn stops with, by how its answer ended."""
 
 BYTES_PER_TOKEN: Final = 4
 """For an estimate, where a provider doesn't say."""
@@ -95,36 +102,26 @@ class Asking:
 
     async def _attempts(self, request: ModelRequest) -> events.Event:
         live, retry = self._live, self._options.policy.retry
+        turn, key, name = self._turn.id, self._effect.key, self._model.name
         for attempt in range(1, retry.attempts + 1):
             if live.watch is not None:
-                live.watch(
-                    events.ModelStarted(
-                        turn=self._turn.id,
-                        key=self._effect.key,
-                        model=self._model.name,
-                        attempt=attempt,
-                    )
-                )
+                live.watch(events.ModelStarted(turn=turn, key=key, model=name, attempt=attempt))
             self._pieces.clear()
             try:
                 return self._take(await self._attempt(request, attempt))
-            except ContextOverflow as error:
-                return self._failed("provider_error", "model", error.code, str(error))
             except ModelError as error:
                 if not error.retryable or attempt == retry.attempts:
                     tried = f" (after {attempt} attempts)" if attempt > 1 else ""
-                    text = f"{error}{tried}"
-                    return self._failed("provider_error", "model", error.code, text)
+                    return self._failed("provider_error", "model", error.code, f"{error}{tried}")
                 await self._wait(attempt, error)
             except PluginFault as fault:
                 code = f"plugin_{fault.hook}"
                 return self._failed("provider_error", "plugin", code, str(fault))
             except LashError as error:
-                code = "invalid_answer"
-                return self._failed("provider_error", "model", code, str(error))
+                return self._failed("provider_error", "model", "invalid_answer", str(error))
             except Exception as error:
-                text = f"model {self._model.name!r} raised {type(error).__name__}"
-                return self._failed("provider_error", "model", "model_raised", f"{text}: {error}")
+                text = f"model {name!r} raised {type(error).__name__}: {error}"
+                return self._failed("provider_error", "model", "model_raised", text)
         raise AssertionError("a retry policy has at least one attempt")
 
     async def _attempt(self, request: ModelRequest, attempt: int) -> ModelAnswer:
@@ -169,14 +166,14 @@ class Asking:
 
     async def _wait(self, attempt: int, error: ModelError) -> None:
         retry, watch = self._options.policy.retry, self._live.watch
-        seconds = retry.wait(attempt, error.after)
+        turn, key, seconds = self._turn.id, self._effect.key, retry.wait(attempt, error.after)
         if watch is not None:
             if self._pieces:
-                watch(events.AnswerRetracted(turn=self._turn.id, key=self._effect.key))
+                watch(events.AnswerRetracted(turn=turn, key=key))
             watch(
                 events.RetryWaiting(
-                    turn=self._turn.id,
-                    key=self._effect.key,
+                    turn=turn,
+                    key=key,
                     seconds=seconds,
                     attempt=attempt,
                     attempts=retry.attempts,
@@ -225,22 +222,11 @@ class Asking:
         """Return the pieces as parts, for a final answer that came empty."""
         thought = "".join([p.text for p in self._pieces if p.reasoning])
         said = "".join([p.text for p in self._pieces if not p.reasoning])
-        parts: list[Text | Reasoning] = []
-        if thought:
-            parts.append(Reasoning(text=thought))
-        if said:
-            parts.append(Text(text=said))
-        return tuple(parts)
+        return tuple([part for part in (Reasoning(text=thought), Text(text=said)) if part.text])
 
     def _cut_short(self, answer: ModelAnswer) -> events.Event:
-        texts = {
-            "output_limit": "the answer was cut off at the output limit",
-            "content_filter": "the provider's content filter stopped the answer",
-            "cancelled": "the provider cancelled the answer",
-        }
-        reasons: dict[str, StopReason] = {"output_limit": "incomplete", "cancelled": "cancelled"}
-        reason = reasons.get(answer.finish, "provider_error")
-        text = texts.get(answer.finish, f"the answer ended with {answer.finish!r}")
+        text = f"the answer ended with {answer.finish!r}"
+        reason, text = CUT_SHORT.get(answer.finish, ("provider_error", text))
         return self._failed(reason, "model", answer.finish, text)
 
     def _failed(self, reason: StopReason, kind: str, code: str, text: str) -> events.Event:

@@ -102,8 +102,7 @@ async def configure(lane: Lane, policy: Policy, model: Model | None) -> Policy:
     live.policy, lane.model = policy, model
     if live.plans.on_config_changed is not None:
         await live.plans.on_config_changed(ConfigContext(live, before, policy, roles=TASKS))
-    if live.faults.pending:
-        await live.tell_faults()
+    await live.tell_faults()
     return policy
 
 
@@ -119,8 +118,7 @@ async def rewrite(lane: Lane) -> Receipt | None:
         await check_finished(lane, claim)
         parts = await rewritten(lane.live)
         receipt = await _branch(lane, claim, [], parts) if parts else None
-    if lane.live.faults.pending:
-        await lane.live.tell_faults()
+    await lane.live.tell_faults()
     return receipt
 
 

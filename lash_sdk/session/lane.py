@@ -46,20 +46,6 @@ class Lane:
         unsettled: What turns cost that are neither committed nor given up.
     """
 
-    __slots__ = (
-        "_ended",
-        "_own",
-        "door",
-        "drive",
-        "feed",
-        "handles",
-        "interrupted",
-        "live",
-        "model",
-        "rules",
-        "unsettled",
-    )
-
     def __init__(self, live: Live, rules: Rules, model: Model | None) -> None:
         self.live = live
         self.rules = rules
@@ -176,8 +162,7 @@ class Lane:
         live = self.live
         if live.plans.on_session_closed is not None:
             await live.plans.on_session_closed(live.context())
-        if live.faults.pending:
-            await live.tell_faults()
+        await live.tell_faults()
         self.feed.wake()
 
     async def refresh(self) -> None:

@@ -61,8 +61,7 @@ async def open_live(live: Live, *, keep: frozenset[str], unseen: bool = False) -
     actions(live)
     if live.plans.on_session_opened is not None:
         await live.plans.on_session_opened(live.context())
-    if live.faults.pending:
-        await live.tell_faults()
+    await live.tell_faults()
 
 
 async def bear(store: Store, id: str, birth: Birth) -> None:

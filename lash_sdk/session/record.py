@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from ..dispatch.live import Live
 from ..errors import ContextOverflow, ModelError
-from ..json import Json, JsonObject, frozen
+from ..json import JsonObject, frozen, plain
 from ..messages import Message
-from ..outcomes import Finished, Issue, Stopped, ToolRecord, TurnOutcome, turn_outcome_to_json
+from ..outcomes import Finished, Issue, Stopped, ToolRecord, TurnOutcome
 from ..turn import Turn
 from ..usage import Usage
 from .output import Output
@@ -55,20 +56,8 @@ class TurnRecord:
 
     def to_json(self) -> JsonObject:
         """Return the record for a machine to read."""
-        calls: list[Json] = [record.to_json() for record in self.tool_calls]
-        return {
-            "id": self.id,
-            "session": self.session,
-            "index": self.index,
-            "revision": self.revision,
-            "committed": self.committed,
-            "outcome": turn_outcome_to_json(self.outcome),
-            "text": self.text,
-            "usage": self.usage.to_json(),
-            "children_usage": self.children_usage.to_json(),
-            "tool_calls": calls,
-            "issues": [issue.to_json() for issue in self.issues],
-        }
+        shown = [field.name for field in fields(self) if field.name not in ("messages", "value")]
+        return {**{name: plain(getattr(self, name)) for name in shown}, "text": self.text}
 
 
 def recorded(live: Live, turn: Turn, output: Output | None, children: Usage) -> TurnRecord:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from ..dispatch.live import Live
 from ..errors import InvalidInput, SessionBusy, StoreCorrupt
-from ..events import ModelAnswered, ModelFailed
+from ..events import ModelAnswered, ModelFailed, usage_row
 from ..journal import INPUT, Began, Deed, Heard, read_row, rebased
 from ..json import frozen
 from ..ports import JournalRow, Store
@@ -41,15 +41,7 @@ class Unfinished:
         """Return what it cost, as far as that's on record."""
         others = tuple([row for deed in self.deeds for row in deed.usage])
         return others + tuple(
-            UsageRow(
-                id=heard.event.key,
-                turn=self.turn,
-                session=session,
-                source="turn",
-                model=heard.event.model,
-                usage=heard.event.usage,
-                estimated=getattr(heard.event, "estimated", False),
-            )
+            usage_row(heard.event, self.turn, session)
             for heard in map(read_row, self.rows)
             if isinstance(heard, Heard)
             and isinstance(heard.event, (ModelAnswered, ModelFailed))

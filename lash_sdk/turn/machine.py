@@ -24,7 +24,6 @@ from ..json import Json
 from ..messages import Message, Text, ToolCall, ToolResult, note
 from ..outcomes import Cancelled, Issue, Stopped, StopReason, ToolRecord
 from ..protocol import STANDARD, Again, Call, Complete, Correct, End, Move, TurnProtocol
-from ..usage import UsageRow
 from .state import Phase, Turn, changed
 
 CORRECTIONS: Final = 2
@@ -255,17 +254,8 @@ def _bill(turn: Turn, event: events.ModelAnswered | events.ModelFailed) -> dict[
     iteration = turn.iteration + 1
     if not event.usage:
         return {"iteration": iteration}
-    row = UsageRow(
-        id=turn.key,
-        turn=turn.id,
-        session=turn.session,
-        source="turn",
-        model=event.model,
-        usage=event.usage,
-        estimated=getattr(event, "estimated", False),
-    )
-    usage = turn.usage + event.usage
-    return {"iteration": iteration, "usage": usage, "rows": (*turn.rows, row)}
+    rows = (*turn.rows, events.usage_row(event, turn.id, turn.session))
+    return {"iteration": iteration, "usage": turn.usage + event.usage, "rows": rows}
 
 
 def own_ids(message: Message, key: str) -> tuple[Message, tuple[ToolCall, ...]]:

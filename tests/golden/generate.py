@@ -17,7 +17,6 @@ from typing import Final
 from lash_sdk.json import Json
 from lash_sdk.messages import Message, Reasoning, Text, ToolCall
 from lash_sdk.outcomes import Fail, Finish, Finished, Handoff, Issue
-from lash_sdk.outcomes import turn_outcome_to_json as outcome_to_json
 from lash_sdk.policy import Limits
 from lash_sdk.protocol import STANDARD, Again, Complete, Correct, End, TurnProtocol
 from lash_sdk.turn import Turn
@@ -429,7 +428,7 @@ def ending(turn: Turn) -> Json:
     """Return what is left of a turn that is over."""
     assert turn.outcome is not None
     return {
-        "outcome": outcome_to_json(turn.outcome),
+        "outcome": turn.outcome.to_json(),
         "history": [short(message) for message in turn.messages],
         "records": [f"{r.call} {r.name}: {r.outcome.kind}" for r in turn.records],
         "usage": turn.usage.to_json(),
