@@ -20,8 +20,7 @@ from ..json import Json, encode
 from ..messages import Blob, Message, Text, ToolCall, ToolResult
 from ..outcomes import Cancelled, Failure, FailureClass, Issue, Success, ToolOutcome, ToolRecord
 from ..tools import Tool, as_json, attachments, parse_arguments
-from . import candidate
-from .directives import welcome
+from . import directives
 from .live import Live
 from .projection import status
 from .threads import in_thread
@@ -50,7 +49,7 @@ class Made:
         queued: tuple[Message, ...] = ()
         for plugin, messages in self.queued:
             try:
-                queued += welcome(plugin, messages)
+                queued += directives.welcome(plugin, messages)
             except LashError as error:
                 text = f"plugin {plugin!r} in after_tool: {error}"
                 self.note("plugin_messages", text)
@@ -187,22 +186,22 @@ async def _run(
     return record_of(ctx.call, outcome, arguments, seconds=seconds, decided=decided)
 
 
-async def _before(live: Live, ctx: ToolContext, made: Made) -> candidate.Candidate:
+async def _before(live: Live, ctx: ToolContext, made: Made) -> directives.Candidate:
     try:
         ctx.arguments = parse_arguments(ctx.call.arguments)
     except InvalidInput:
         ctx.arguments = None  # validation says what's wrong, after the hooks
     try:
-        return await candidate.before(live.plans.before_tool, ctx)
+        return await directives.before(live.plans.before_tool, ctx)
     except PluginFault as fault:
-        failed = candidate.Candidate()
+        failed = directives.Candidate()
         failed.offer(_fault(made, fault, "before_tool_call_failed"), fault.plugin, strength=3)
         return failed
 
 
 async def _after(live: Live, ctx: ToolContext, made: Made) -> ToolOutcome | None:
     try:
-        found = await candidate.after(live.plans.after_tool, ctx)
+        found = await directives.after(live.plans.after_tool, ctx)
     except PluginFault as fault:
         return _fault(made, fault, "after_tool_call_failed")
     made.queued += tuple(found.queued)

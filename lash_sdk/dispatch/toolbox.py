@@ -59,19 +59,6 @@ class Toolbox:
         state: The session's own overrides.
     """
 
-    __slots__ = (
-        "_closed",
-        "_host",
-        "_plugins",
-        "_sources",
-        "_tools",
-        "barred",
-        "names",
-        "only",
-        "shown",
-        "state",
-    )
-
     def __init__(self, host: Sequence[Tool], *, hidden: frozenset[str] = frozenset()) -> None:
         """
         Take the application's tools; *hidden* are those that nothing can show.

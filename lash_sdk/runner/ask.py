@@ -12,13 +12,13 @@ from ..dispatch.live import Live
 from ..effects import AskModel
 from ..errors import InvalidInput, LashError, ModelError, PluginFault
 from ..hooks.answers import Allow
-from ..json import check
+from ..json import Json, JsonObject, check, frozen
 from ..messages import Message, Reasoning, Text, ToolCall
 from ..outcomes import Issue, StopReason
-from ..ports import Chunk, Emit, ModelAnswer, ModelRequest
+from ..policy import Policy
+from ..ports import Chunk, Emit, Model, ModelAnswer, ModelRequest
 from ..turn import Turn, own_ids
 from ..usage import NOTHING, Usage
-from .options import Options
 from .prepare import build_prompt
 
 CONTEXT: Final = frozenset(("snapshot", "lifecycle", "turns", "tasks", "graph", "direct"))
@@ -34,6 +34,24 @@ CUT_SHORT: Final[Mapping[str, tuple[StopReason, str]]] = {
 
 BYTES_PER_TOKEN: Final = 4
 """For an estimate, where a provider doesn't say."""
+
+
+@frozen
+class Options:
+    """
+    What one turn is run with.
+
+    Attributes:
+        instructions: Said in this turn alone.
+        schema: The JSON schema that the answer must fit.
+        fit: Takes the answer's text; returns (why it doesn't fit, the value).
+    """
+
+    model: Model
+    policy: Policy
+    instructions: str | None = None
+    schema: JsonObject | None = None
+    fit: Callable[[str], tuple[str | None, Json]] | None = None
 
 
 class Asking:

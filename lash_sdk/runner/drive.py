@@ -23,10 +23,8 @@ from ..errors import PluginFault, ProtocolError
 from ..events import Event, InputAccepted, TurnEnded, TurnStarted, TurnStopped, UsageAdded
 from ..outcomes import StopReason
 from ..turn import Phase, Turn, advance
-from .ask import CONTEXT, Asking
-from .checkpoint import checkpoint
-from .options import Options
-from .prepare import prepare
+from .ask import CONTEXT, Asking, Options
+from .prepare import checkpoint, prepare
 from .settle import Settling
 
 PREPARING: Final = frozenset((Phase.PREPARING,))

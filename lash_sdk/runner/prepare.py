@@ -1,25 +1,32 @@
-"""Before a model call: tools synced, prompt built, and once a turn `before_turn`."""
+"""
+Between two steps of a turn: hooks are asked, and what waits is let in.
+
+Before a model call tools are synced and the prompt is built; `before_turn` is asked
+once a turn, `at_checkpoint` at each checkpoint.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from ..contexts import PromptContext
+from .. import events
+from ..contexts import PromptContext, TurnContext
 from ..dispatch.directives import apply
 from ..dispatch.live import Live
-from ..effects import Prepare
+from ..effects import PassCheckpoint, Prepare
 from ..errors import PluginConflict, PluginFault
-from ..events import Event, TurnAborted, TurnPrepared, TurnStopped
 from ..messages import Message
 from ..outcomes import Issue
+from ..ports import InboxItem
 from ..prompt import PromptLayer, PromptPart
 from ..turn import Turn
 
 BEFORE_TURN: Final = frozenset(("snapshot", "tool_state", "lifecycle", "trace"))
+CHECKPOINT: Final = frozenset(("lifecycle", "trace"))
 PROMPT: Final = frozenset(("snapshot", "catalogue", "tasks", "direct"))
 
 
-async def prepare(live: Live, turn: Turn, effect: Prepare) -> Event:
+async def prepare(live: Live, turn: Turn, effect: Prepare) -> events.Event:
     """
     Return that the turn is prepared, or that a plugin refused or ended it.
 
@@ -36,7 +43,7 @@ async def prepare(live: Live, turn: Turn, effect: Prepare) -> Event:
         applied = await apply(ctx, "before_turn", await live.plans.before_turn(ctx))
         if applied.abort is not None:
             plugin, abort = applied.abort
-            return TurnAborted(
+            return events.TurnAborted(
                 key=effect.key, plugin=plugin.name, code=abort.code, message=abort.message
             )
         messages = applied.messages
@@ -46,8 +53,48 @@ async def prepare(live: Live, turn: Turn, effect: Prepare) -> Event:
         if effect.first:
             raise
         issue = Issue(kind="plugin", code="reconfigure_failed", message=str(error))
-        return TurnStopped(reason="runtime_error", issue=issue)
-    return TurnPrepared(key=effect.key, messages=messages)
+        return events.TurnStopped(reason="runtime_error", issue=issue)
+    return events.TurnPrepared(key=effect.key, messages=messages)
+
+
+async def checkpoint(live: Live, turn: Turn, effect: PassCheckpoint) -> events.Event:
+    """
+    Return what enters the turn here, or that a plugin ended it.
+
+    What waited, here or in the inbox, is taken only once the hooks have
+    answered, so that it isn't lost with a hook that fails.
+    """
+    waiting = tuple(live.injections)
+    added: tuple[Message, ...] = ()
+    if live.plans.at_checkpoint is not None:
+        ctx = TurnContext(
+            live, turn, live.turns + 1, checkpoint=effect.checkpoint, roles=CHECKPOINT
+        )
+        try:
+            found = await live.plans.at_checkpoint(ctx)
+            applied = await apply(ctx, "at_checkpoint", found)
+        except PluginFault as fault:
+            issue = Issue(kind="plugin", code="plugin_checkpoint", message=str(fault))
+            return events.CheckpointAborted(key=effect.key, issue=issue)
+        if applied.abort is not None:
+            _plugin, abort = applied.abort
+            issue = Issue(kind="plugin", code=abort.code, message=abort.message)
+            return events.CheckpointAborted(key=effect.key, issue=issue)
+        added = applied.messages
+    del live.injections[: len(waiting)]
+    sent = await from_inbox(live, turn.inbox)
+    messages = (*waiting, *added, *[item.message for item in sent])
+    if messages and live.watch is not None:
+        live.watch(events.MessagesAdded(turn=turn.id, messages=messages))
+    return events.CheckpointPassed(
+        key=effect.key, messages=messages, inbox=tuple([item.key for item in sent])
+    )
+
+
+async def from_inbox(live: Live, taken: tuple[str, ...]) -> list[InboxItem]:
+    """Return what waits in the inbox for any turn and isn't *taken* yet."""
+    waiting = await live.store.pending(live.id) if live.inbox else ()
+    return [item for item in waiting if item.turn is None and item.key not in taken]
 
 
 def sync_tools(live: Live) -> None:

@@ -16,8 +16,8 @@ from ..errors import LashError, RevisionConflict, SessionBusy, StoreError, TurnI
 from ..events import InputAccepted, SessionEvent
 from ..journal import Began, Closing, Deed, Journal
 from ..ports import Claim, JournalRow, Model
+from ..runner.ask import Options
 from ..runner.drive import Drive
-from ..runner.options import Options
 from ..turn import Turn
 from ..usage import Ledger, UsageReport, UsageRow
 from .asks import Ask, Rules, mint
