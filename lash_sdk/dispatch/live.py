@@ -13,14 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from ..contexts import (
-    EventContext,
-    FaultContext,
-    SessionContext,
-    ToolContext,
-    TurnContext,
-    UsageContext,
-)
+from .. import contexts
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..errors import Unavailable
 from ..events import PluginEmitted, PluginFailed, SessionEvent, ToolProgressed, UsageAdded
@@ -161,15 +154,15 @@ class Live:
         )
         self.rewatch()
 
-    def context(self, roles: frozenset[str] = frozenset()) -> SessionContext:
+    def context(self, roles: frozenset[str] = frozenset()) -> contexts.SessionContext:
         """Return a context for hooks that concern the session alone."""
-        return SessionContext(self, roles=roles)
+        return contexts.SessionContext(self, roles=roles)
 
-    def turn_context(self, turn: Turn, roles: frozenset[str] = frozenset()) -> TurnContext:
+    def turn_context(self, turn: Turn, roles: frozenset[str] = frozenset()) -> contexts.TurnContext:
         """Return a context for hooks that concern a turn on its way."""
-        return TurnContext(self, turn, self.turns + 1, roles=roles)
+        return contexts.TurnContext(self, turn, self.turns + 1, roles=roles)
 
-    def role(self, name: str, ctx: SessionContext) -> Any:
+    def role(self, name: str, ctx: contexts.SessionContext) -> Any:
         """
         Return the object behind a role, for a hook with this context.
 
@@ -221,7 +214,7 @@ class Live:
         if self.watch is not None:
             self.watch(UsageAdded(turn=row.turn if aside is None else aside.turn, row=row))
         if self.plans.on_usage is not None:
-            self.plans.on_usage(UsageContext(self, row, origin))
+            self.plans.on_usage(contexts.UsageContext(self, row, origin))
         return True
 
     def owed(self) -> tuple[UsageRow, ...]:
@@ -255,7 +248,7 @@ class Live:
         if self.watch is not None:
             self.watch(PluginEmitted(turn=None, plugin=plugin, name=name, body=body))
 
-    def progress(self, ctx: ToolContext, text: str) -> None:
+    def progress(self, ctx: contexts.ToolContext, text: str) -> None:
         """Show how far a call is, unless it's over; safe from any thread."""
         if self.watch is None:
             return
@@ -267,7 +260,7 @@ class Live:
             return
         self._progressed(ctx, text)
 
-    def _progressed(self, ctx: ToolContext, text: str) -> None:
+    def _progressed(self, ctx: contexts.ToolContext, text: str) -> None:
         over = ctx.cancelled or ctx.outcome is not None
         if self.watch is not None and not over:
             call = ctx.call
@@ -328,8 +321,8 @@ class Live:
                     )
                 )
             if self.plans.on_fault is not None and fault.hook != "on_fault":
-                await self.plans.on_fault(FaultContext(self, fault, off=off))
+                await self.plans.on_fault(contexts.FaultContext(self, fault, off=off))
 
     def _tell_plugins(self, event: SessionEvent) -> None:
         if not isinstance(event, PluginFailed):
-            self.plans.on_event(EventContext(self, event))
+            self.plans.on_event(contexts.EventContext(self, event))

@@ -5,17 +5,8 @@ from __future__ import annotations
 from dataclasses import field, replace
 from typing import Final, TypeAlias
 
+from .. import events
 from ..commits import Component
-from ..events import (
-    CheckpointAborted,
-    CheckpointPassed,
-    InputAccepted,
-    ModelAnswered,
-    ModelFailed,
-    TurnAborted,
-    TurnPrepared,
-    TurnStopped,
-)
 from ..json import Json, Value, frozen
 from ..messages import Blob, Message, ToolResult
 from ..outcomes import Issue, ToolRecord
@@ -37,7 +28,7 @@ class Began(Value, title="input row"):
         schema: The JSON schema that its answer must fit.
     """
 
-    event: InputAccepted
+    event: events.InputAccepted
     revision: int
     leaf: str | None = None
     limits: Limits = field(default_factory=Limits)
@@ -56,13 +47,13 @@ class Heard(Value, title="event row"):
     """
 
     event: (
-        TurnPrepared
-        | TurnAborted
-        | ModelAnswered
-        | ModelFailed
-        | CheckpointPassed
-        | CheckpointAborted
-        | TurnStopped
+        events.TurnPrepared
+        | events.TurnAborted
+        | events.ModelAnswered
+        | events.ModelFailed
+        | events.CheckpointPassed
+        | events.CheckpointAborted
+        | events.TurnStopped
     )
     states: tuple[Component, ...] = ()
 

@@ -9,24 +9,12 @@ what writing would not have written.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import Enum
 from types import NoneType, UnionType
-from typing import (
-    Any,
-    ClassVar,
-    Final,
-    Literal,
-    Self,
-    TypeAlias,
-    TypeVar,
-    Union,
-    dataclass_transform,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias, TypeVar, Union
 
 from ..errors import InvalidHistory, InvalidInput, StoreCorrupt
 from .canonical import Json, JsonObject, short
@@ -34,7 +22,7 @@ from .canonical import Json, JsonObject, short
 C = TypeVar("C")
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+@typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def frozen(cls: type[C]) -> type[C]:
     """
     Return *cls* as a dataclass that is frozen, slotted, keyword-only and quick to make.
@@ -173,7 +161,7 @@ _FORMS: Final[dict[type, _Form]] = {}
 def _form(cls: type) -> _Form:
     """Return a class' fields: name, what's left out, what reads and what writes it."""
     if (form := _FORMS.get(cls)) is None:
-        hints = get_type_hints(cls, localns={"Json": object, "JsonObject": dict})
+        hints = typing.get_type_hints(cls, localns={"Json": object, "JsonObject": dict})
         kept = [(f, hints[f.name]) for f in fields(cls) if f.compare]
         form = _FORMS[cls] = tuple([(f.name, _empty(f), _reader(h), _writer(h)) for f, h in kept])
     return form
@@ -185,7 +173,7 @@ def _empty(field: Field[Any]) -> Any:
 
 
 def _writer(hint: Any) -> Callable[[Any], Json]:
-    return float if float in (hint, *get_args(hint)) else plain
+    return float if float in (hint, *typing.get_args(hint)) else plain
 
 
 def plain(value: Any) -> Any:
@@ -200,7 +188,7 @@ def plain(value: Any) -> Any:
 
 
 def _reader(hint: Any) -> Read:
-    origin, args = get_origin(hint), get_args(hint)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint in _READERS:
         return _READERS[hint]
     if origin is Literal:

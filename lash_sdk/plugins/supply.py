@@ -30,8 +30,6 @@ Supplied: TypeAlias = tuple[Registered, Callable[[Any], object]]
 class Supplies:
     """What the plugins of one `Lash` supply by scheme."""
 
-    __slots__ = ("_broken", "_managers", "_models", "_stores")
-
     def __init__(self, registry: Registry, ctx: HostContext, broken: list[Broken]) -> None:
         """
         Ask every plugin once.

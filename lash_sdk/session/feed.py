@@ -28,8 +28,6 @@ class Feed:
         base: The revision that the running turn builds on; None while none runs.
     """
 
-    __slots__ = ("_events", "_live", "_observers", "_stop", "_waiting", "base", "id", "next")
-
     def __init__(self, live: Live) -> None:
         self.id = ""
         self.next = 0

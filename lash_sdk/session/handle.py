@@ -32,8 +32,6 @@ class Session(View):
     is the last committed state; it's immutable and never waits.
     """
 
-    __slots__ = ()
-
     async def run(
         self,
         input: str | Sequence[UserPart],

@@ -16,8 +16,6 @@ class Output:
         schema: Its JSON schema, for the model.
     """
 
-    __slots__ = ("_adapter", "schema")
-
     def __init__(self, form: Any) -> None:
         """
         Take a pydantic model, or any type that pydantic knows.

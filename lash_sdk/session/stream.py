@@ -28,8 +28,6 @@ class Stream:
     running; leaving `async with`, or `aclose`, cancels it.
     """
 
-    __slots__ = ("_events", "_run", "_task", "_wake")
-
     def __init__(
         self, run: Callable[[Callable[[SessionEvent], None]], Coroutine[Any, Any, TurnRecord]]
     ) -> None:

@@ -27,8 +27,6 @@ class View:
     What's read here is immutable and never waits for a turn.
     """
 
-    __slots__ = ("_closed", "_desk", "_lane")
-
     def __init__(self, lane: Lane, desk: Desk) -> None:
         self._lane = lane
         self._desk = desk

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field, replace
 from functools import partial
-from typing import (
-    Any,
-    Final,
-    Literal,
-    TypeAlias,
-    TypedDict,
-    Unpack,
-    get_args,
-    get_type_hints,
-    overload,
-)
+from typing import Any, Final, Literal, TypeAlias, TypedDict, Unpack
 
 from ..errors import InvalidInput
 from ..json import JsonObject, frozen
@@ -94,7 +85,7 @@ class ToolDefinition:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise InvalidInput(f"tool name {self.name!r}: expected {NAME.pattern}")
-        if self.on_recovery not in (known := get_args(OnRecovery)):
+        if self.on_recovery not in (known := typing.get_args(OnRecovery)):
             why = f"on_recovery: expected one of {known}, found {self.on_recovery!r}"
             raise InvalidInput(f"tool {self.name!r}: {why}")
         if self.timeout is not None and not self.timeout > 0:
@@ -145,9 +136,9 @@ class ToolOptions(TypedDict, total=False):
     tags: tuple[str, ...]
 
 
-@overload
+@typing.overload
 def tool(function: Function, /) -> Tool: ...
-@overload
+@typing.overload
 def tool(**options: Unpack[ToolOptions]) -> Callable[[Function], Tool]: ...
 def tool(
     function: Function | None = None, /, **options: Unpack[ToolOptions]
@@ -268,7 +259,7 @@ def _name(function: Function) -> str:
 
 def _hints(written: Function, name: str) -> dict[str, Any]:
     try:
-        return get_type_hints(written, include_extras=True)
+        return typing.get_type_hints(written, include_extras=True)
     except NameError as error:
         raise InvalidInput(f"tool {name!r}: annotation not found: {error}") from error
 
