@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -168,8 +168,7 @@ class Lash:
             SessionDeleted: The id was used by a session that's gone.
             PluginFault: A plugin's state can't be restored, or a hook failed.
         """
-        size = len(id.encode("utf-8", "surrogatepass"))
-        if not 1 <= size <= ID_LIMIT or "\0" in id or not _is_text(id):
+        if not 1 <= _size(id) <= ID_LIMIT or "\0" in id:
             raise InvalidInput(
                 f"session id {id!r}: expected 1 to {ID_LIMIT} bytes of UTF-8, no NUL"
             )
@@ -234,30 +233,19 @@ class Lash:
         if not self._open:
             return
         self._open = False
-        errors: list[Exception] = []
         manager = self._roles.manager
         closers = [] if manager is None else [manager.close]
         closers += [self._close_lanes, self._stop_shared]
         closers += [model.close for model in self._models.values()]
         closers += [self._store.close]
-        for closer in closers:
-            try:
-                await closer()
-            except Exception as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        await _all(closers)
 
     async def _close_lanes(self) -> None:
-        errors: list[Exception] = []
-        for lane in tuple(self._lanes.values()):
-            try:
-                await lane.close()
-            except Exception as error:
-                errors.append(error)
-        self._lanes.clear()
-        if errors:
-            raise errors[0]
+        lanes = tuple(self._lanes.values())
+        try:
+            await _all([lane.close for lane in lanes])
+        finally:
+            self._lanes.clear()
 
     async def _open_session(self, spec: SessionSpec) -> Session:
         self._alive()
@@ -371,9 +359,21 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise InvalidInput(f"{name}: expected one of {known}, found {value!r}")
 
 
-def _is_text(id: str) -> bool:
+def _size(id: str) -> int:
+    """Return its bytes of UTF-8; 0 if it can't be said in it."""
     try:
-        id.encode("utf-8")
+        return len(id.encode("utf-8"))
     except UnicodeEncodeError:
-        return False
-    return True
+        return 0
+
+
+async def _all(closers: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    """Call each, whatever the others do; the first error is raised at the end."""
+    errors: list[Exception] = []
+    for closer in closers:
+        try:
+            await closer()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

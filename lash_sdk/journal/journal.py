@@ -15,20 +15,7 @@ from ..hooks.plugin import Plugin
 from ..json import digest, encode
 from ..plugins.state import PREFIX, read, save, states
 from ..ports import Claim, JournalRow, Store
-from .facts import (
-    DEED,
-    EVENT,
-    INPUT,
-    INTENT,
-    RESULT,
-    Began,
-    CallResult,
-    Deed,
-    Heard,
-    Intent,
-    Row,
-    read_row,
-)
+from . import facts
 from .seam import Do, Seam
 
 
@@ -69,7 +56,7 @@ class Journal(Seam):
         self._instances = instances
         self._saved = states(instances)
         self._past = tuple(past)
-        self._left = {(r.key, r.kind): at for at, r in enumerate(past) if r.kind != DEED}
+        self._left = {(r.key, r.kind): at for at, r in enumerate(past) if r.kind != facts.DEED}
         self._applied = 0
         self._rows: list[JournalRow] = []
         self._made = 0
@@ -81,11 +68,11 @@ class Journal(Seam):
         """Whether answers may still come from the record."""
         return bool(self._left)
 
-    def begin(self, began: Began) -> None:
+    def begin(self, began: facts.Began) -> None:
         """Record how the turn began."""
         key = f"{self._turn}/0"
-        if self._left.pop((key, INPUT), None) is None:
-            self._add(key, INPUT, began)
+        if self._left.pop((key, facts.INPUT), None) is None:
+            self._add(key, facts.INPUT, began)
 
     async def perform(self, effect: Effect, do: Do) -> Event:
         """Return the event that answers *effect*: on record, or from *do*."""
@@ -103,27 +90,27 @@ class Journal(Seam):
 
     def hear(self, key: str, event: Event) -> None:
         """Record what answered the effect *key*."""
-        self._add(key, EVENT, Heard(event=event))  # type: ignore[arg-type]
+        self._add(key, facts.EVENT, facts.Heard(event=event))  # type: ignore[arg-type]
 
-    def call(self, key: str) -> tuple[Intent | None, CallResult | None]:
+    def call(self, key: str) -> tuple[facts.Intent | None, facts.CallResult | None]:
         """Return what's on record of the call *key*."""
         if not self._left:
             return None, None
-        return self._take(key, INTENT), self._take(key, RESULT)
+        return self._take(key, facts.INTENT), self._take(key, facts.RESULT)
 
-    async def intend(self, key: str, intent: Intent) -> None:
+    async def intend(self, key: str, intent: facts.Intent) -> None:
         """Return once it's durable that the call *key* is about to be made."""
-        self._add(key, INTENT, intent)
+        self._add(key, facts.INTENT, intent)
         await asyncio.sleep(0)  # calls that are ready in this pass share the flush
         await self.flush()
 
-    def finish(self, key: str, result: CallResult) -> None:
+    def finish(self, key: str, result: facts.CallResult) -> None:
         """Record what came of the call *key*."""
-        self._add(key, RESULT, result)
+        self._add(key, facts.RESULT, result)
 
-    def did(self, deed: Deed) -> None:
+    def did(self, deed: facts.Deed) -> None:
         """Record what the turn did beside its effects; the same again is once."""
-        self._add(digest(encode(deed.to_json())), DEED, deed)
+        self._add(digest(encode(deed.to_json())), facts.DEED, deed)
 
     async def flush(self) -> None:
         """Return once everything so far is durable."""
@@ -150,12 +137,12 @@ class Journal(Seam):
             self._writing.set_result(None)
             self._writing = None
 
-    def _add(self, key: str, kind: str, body: Row) -> None:
-        if self._instances and not isinstance(body, (Began, Deed)):
+    def _add(self, key: str, kind: str, body: facts.Row) -> None:
+        if self._instances and not isinstance(body, (facts.Began, facts.Deed)):
             if changed := save(self._instances, self._saved):
                 body = replace(body, states=tuple(changed))
             self._saved = states(self._instances)
-        blobs = body.blobs if isinstance(body, CallResult) else ()
+        blobs = body.blobs if isinstance(body, facts.CallResult) else ()
         self._rows.append(JournalRow(turn=self._turn, key=key, kind=kind, body=body, blobs=blobs))
         self._made += 1
 
@@ -166,7 +153,7 @@ class Journal(Seam):
         Raises:
             StoreCorrupt: There's none, though what came later is on record.
         """
-        heard = self._take(effect.key, EVENT)
+        heard = self._take(effect.key, facts.EVENT)
         if heard is not None:
             return heard.event  # type: ignore[no-any-return]
         if isinstance(effect, Prepare):
@@ -183,9 +170,9 @@ class Journal(Seam):
         if at is None:
             return None
         for row in self._past[self._applied : at + 1]:
-            self._restore(getattr(read_row(row), "states", ()))
+            self._restore(getattr(facts.read_row(row), "states", ()))
         self._applied = max(self._applied, at + 1)
-        return read_row(self._past[at])
+        return facts.read_row(self._past[at])
 
     def _restore(self, components: Sequence[Component]) -> None:
         for component in components:

@@ -7,19 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from .. import errors
 from ..commits import Commit, Component, Head, Stored
 from ..dispatch.live import Live
 from ..dispatch.toolbox import COMPONENT as TOOLS
-from ..errors import (
-    InvalidHistory,
-    PluginConflict,
-    RevisionConflict,
-    SessionBusy,
-    SessionDeleted,
-    SessionExists,
-    StoreCorrupt,
-    Unavailable,
-)
 from ..graph import Graph, History, Node, chain
 from ..hooks.plugin import Plugin
 from ..json import Json, decode
@@ -53,7 +44,7 @@ async def open_live(live: Live, *, keep: frozenset[str], unseen: bool = False) -
     """
     head = await live.store.head(live.id)
     if head is not None and head.pending is not None and not unseen:
-        raise SessionBusy(live.id)
+        raise errors.SessionBusy(live.id)
     manifest = await _load_states(live)
     _supply(live)
     await _load_components(live, manifest, keep)
@@ -94,8 +85,8 @@ async def bear(store: Store, id: str, birth: Birth) -> None:
     )
     try:
         await store.commit(commit.check())
-    except RevisionConflict as error:
-        raise SessionExists(id) from error
+    except errors.RevisionConflict as error:
+        raise errors.SessionExists(id) from error
 
 
 async def reload(live: Live, *, keep: frozenset[str]) -> None:
@@ -164,8 +155,8 @@ async def load(live: Live, head: Head | None) -> None:
             ledger.add(page.usage)
         try:
             graph = graph.load(nodes, head.leaf)
-        except InvalidHistory as error:
-            raise StoreCorrupt(f"session {live.id!r}: {error}") from error
+        except errors.InvalidHistory as error:
+            raise errors.StoreCorrupt(f"session {live.id!r}: {error}") from error
         live.inherited = await _inherited(live, head)
     live.graph = graph
     live.history = History([node.value for node in graph.path() if isinstance(node.value, Message)])
@@ -178,7 +169,7 @@ async def load(live: Live, head: Head | None) -> None:
 async def _inherited(live: Live, head: Head) -> Ledger:
     """Return what the sessions that this one was forked from had used by then."""
     ledger = Ledger()
-    with suppress(SessionDeleted):
+    with suppress(errors.SessionDeleted):
         while head.forked_from is not None:
             origin, upto = head.forked_from
             async for page in live.store.load(origin):
@@ -215,7 +206,7 @@ def _only(live: Live, hook: str) -> Any:
     found = getattr(live.plans, hook)(live.context())
     if len(found) > 1:
         names = " and ".join(repr(plugin.name) for plugin, _value in found)
-        raise PluginConflict(f"{hook} is supplied by {names}; disable one")
+        raise errors.PluginConflict(f"{hook} is supplied by {names}; disable one")
     return found[0][1] if found else None
 
 
@@ -223,7 +214,7 @@ def _restore_protocol(live: Live, value: Json) -> None:
     saved = ProtocolState.from_json(value)
     if saved.name != live.protocol.name:
         why = f"session {live.id!r} was made with it; now it's {live.protocol.name!r}"
-        raise Unavailable(f"protocol {saved.name!r}", why=why)
+        raise errors.Unavailable(f"protocol {saved.name!r}", why=why)
     live.protocol_state = saved.state
 
 
