@@ -95,13 +95,8 @@ class Settling:
         nodes = chain(turn.id, live.graph.leaf, values)
         components = save(live.instances, live.saved) if live.instances else []
         if turn.state != live.protocol_state:
-            components.append(
-                Component(
-                    name=PROTOCOL,
-                    version=live.protocol.version,
-                    value=ProtocolState(name=live.protocol.name, state=turn.state).to_json(),
-                )
-            )
+            state = ProtocolState(name=live.protocol.name, state=turn.state).to_json()
+            components.append(Component(name=PROTOCOL, version=live.protocol.version, value=state))
         if aside.before is not None:
             components.append(live.toolbox.state.to_component())
         found = {blob.sha256: blob for blob in blobs((*turn.messages, *messages, *said))}

@@ -5,7 +5,7 @@ The one live session behind all handles of an id: it runs one turn at a time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
@@ -14,8 +14,8 @@ from ..dispatch.aside import Aside
 from ..dispatch.live import OPEN, Live
 from ..errors import LashError, RevisionConflict, SessionBusy, StoreError, TurnInterrupted
 from ..events import InputAccepted, SessionEvent
-from ..journal import Began, Closing, Deed, Journal
-from ..ports import Claim, JournalRow, Model
+from ..journal import Began, Closing, Journal
+from ..ports import Claim, Model
 from ..runner.ask import Options
 from ..runner.drive import Drive
 from ..turn import Turn
@@ -207,27 +207,18 @@ class Lane:
         options = self._options(ask.model, ask.instructions, ask.output)
         waits = live.inbox if claim is None else claim.waiting
         keys, messages = await take_in(live, ask.turn, self.door.waiting) if waits else ((), ())
-        accepted = InputAccepted(messages=(*messages, ask.message), inbox=keys)
-        turn = Turn(
-            id=ask.turn or mint(),
-            session=live.id,
+        began = Began(
+            event=InputAccepted(messages=(*messages, ask.message), inbox=keys),
+            revision=live.revision,
+            leaf=live.graph.leaf,
             limits=options.policy.limits,
-            state=live.protocol_state,
+            model=ask.spec,
+            instructions=ask.instructions,
+            schema=options.schema,
         )
-        if claim is not None and self.rules.durability == "effect":
-            live.seam = self._journal(turn.id, claim)
-            live.seam.begin(
-                Began(
-                    event=accepted,
-                    revision=live.revision,
-                    leaf=live.graph.leaf,
-                    limits=turn.limits,
-                    model=ask.spec,
-                    instructions=ask.instructions,
-                    schema=options.schema,
-                )
-            )
-        return await self._drive(Drive(live, turn, options), accepted, claim, ask.output)
+        fresh = Unfinished(turn=ask.turn or mint(), began=began, rows=())
+        seam = Journal if self.rules.durability == "effect" else None
+        return await self._drive(fresh, claim, options, ask.output, seam)
 
     async def _again(
         self, found: Unfinished, claim: Claim, output: Output | None, form: type[Journal] = Journal
@@ -238,40 +229,32 @@ class Lane:
             output = Output.plain(began.schema)
         model = None if began.model is None else live.model(began.model)
         options = self._options(model, began.instructions, output)
-        turn = Turn(id=found.turn, session=live.id, limits=began.limits, state=live.protocol_state)
-        live.seam = self._journal(turn.id, claim, found.rows, form)
-        live.seam.begin(began)
-        drive = Drive(live, turn, options)
-        return await self._drive(drive, began.event, claim, output, found.deeds)
-
-    def _journal(
-        self,
-        turn: str,
-        claim: Claim,
-        past: Sequence[JournalRow] = (),
-        form: type[Journal] = Journal,
-    ) -> Journal:
-        live = self.live
-        outside, instances = live.outside, live.instances
-        return form(live.store, claim, turn, outside=outside, instances=instances, past=past)
+        return await self._drive(found, claim, options, output, form)
 
     async def _drive(
         self,
-        drive: Drive,
-        accepted: InputAccepted,
+        begun: Unfinished,
         claim: Claim | None,
+        options: Options,
         output: Output | None,
-        deeds: Sequence[Deed] = (),
+        seam: type[Journal] | None,
     ) -> TurnRecord:
-        """Return the record of the turn, once it's durable; *deeds* it did before."""
-        live = self.live
-        self.drive = drive
+        """Return the record of the turn, once it's durable; what it did before is in *begun*."""
+        live, began = self.live, begun.began
+        if claim is not None and seam is not None:
+            outside, instances, past = live.outside, live.instances, begun.rows
+            live.seam = seam(
+                live.store, claim, begun.turn, outside=outside, instances=instances, past=past
+            )
+            live.seam.begin(began)
+        turn = Turn(id=begun.turn, session=live.id, limits=began.limits, state=live.protocol_state)
+        drive = self.drive = Drive(live, turn, options)
         self.feed.begin()
-        aside = live.aside = Aside(turn=drive.turn.id)
+        aside = live.aside = Aside(turn=turn.id)
         try:
-            if deeds:
+            if deeds := begun.deeds:
                 await take_up(live, deeds)
-            turn = await drive.run(accepted)
+            turn = await drive.run(began.event)
             if turn.revision is None:
                 await self._drop(turn, claim)
         except BaseException as error:
