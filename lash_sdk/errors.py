@@ -8,7 +8,7 @@ the class says what to do next.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class LashError(Exception):
@@ -226,6 +226,20 @@ class ToolDenied(LashError):
     """
 
 
+WORDS: Final = 1000
+"""Characters that a plugin's own message may have in ours."""
+
+
+def _words(cause: BaseException) -> str:
+    """Return what an exception says, which may be nothing or a book."""
+    name = type(cause).__name__
+    try:
+        said = str(cause)
+    except Exception:  # it's the plugin's code that prints it
+        return f"{name}, which can't be printed"
+    return f"{name}: {said[:WORDS]}{'…' if len(said) > WORDS else ''}"
+
+
 class PluginFault(LashError):
     """
     Raised when a plugin's hook fails where the hook's rule is to abort.
@@ -244,7 +258,7 @@ class PluginFault(LashError):
         cause: BaseException | str = "",
         session: str | None = None,
     ) -> None:
-        text = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
+        text = cause if isinstance(cause, str) else _words(cause)
         at = f" at {where}" if where else ""
         of = "" if session is None else f" (session {session!r})"
         super().__init__(f"plugin {plugin!r} {version} failed in {hook}{at}{of}: {text}")

@@ -158,6 +158,17 @@ async def test_a_call_that_waits_in_a_plugins_own_way_is_found_too() -> None:
     assert "deep" == caught.value.plugin
 
 
+async def test_a_session_opens_although_a_listener_never_returns() -> None:
+    """
+    `await lash.session(id)` wraps what it awaits; the call is found in there.
+    """
+    hears = plugin("stuck", on_session_opened=forever)
+    async with opened(hears, config=SOON) as session:
+        turn = await session.run("go")
+
+    assert "hi" == turn.text
+
+
 @pytest.mark.parametrize("seconds", [0, -1, "soon", True, float("inf")])
 async def test_a_deadline_is_a_number_of_seconds(seconds: Any) -> None:
     """

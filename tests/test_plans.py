@@ -20,6 +20,7 @@ from lash_sdk.hooks import HOOKS, Abort, Allow, Ask, Deny, EmitTrace, Money
 from lash_sdk.outcomes import Failure, Stopped, Success
 from lash_sdk.plugins.faults import STRIKES
 from lash_sdk.plugins.registry import Registry
+from lash_sdk.prompt import PromptPart
 from lash_sdk.testing import ScriptedModel, call, reply
 from lash_sdk.tools import tool
 
@@ -32,7 +33,7 @@ CHOSEN: Final = {
     "on_session_opened": ("sync", "async", "mixed"),
     "provide_prompt": ("sync",),
     "provide_tools": ("sync",),
-    "protocol": ("sync",),
+    "tool_projector": ("sync",),
     "before_turn": ("sync", "async", "mixed"),
     "transform_policy": ("sync",),
     "transform_chunk": ("sync",),
@@ -41,7 +42,7 @@ CHOSEN: Final = {
     "decide_price": ("sync",),
     "decide_approval": ("sync", "async", "mixed"),
     "decide_tool": ("sync", "async", "mixed"),
-    "around_turn": ("sync", "async", "mixed"),
+    "around_tool": ("sync", "async", "mixed"),
 }
 """Hooks that stand for each kind, colour and fault."""
 
@@ -65,6 +66,8 @@ def answer(hook: str, at: int) -> Any:
             return None
         case "directives":
             return [EmitTrace(name=str(at))]
+        case "collect" if hook == "provide_prompt":
+            return [PromptPart(text=str(at))]
         case "decide" if hook == "decide_price":
             return Money(amount=at)
         case "decide" | "gate":
@@ -148,7 +151,7 @@ def expected(hook: str, ats: list[int], waits: list[bool]) -> Any:
         case "listen":
             return None
         case "collect" | "supply":
-            return list(zip(names, ats, strict=True))
+            return [(name, answer(hook, at)) for name, at in zip(names, ats, strict=True)]
         case "directives":
             return [(f"p{at}", EmitTrace(name=str(at))) for at in ats]
         case "transform":
@@ -293,9 +296,9 @@ async def test_a_wrap_that_returns_none_is_a_fault_of_its_own() -> None:
     async def forgets(self: Plugin, ctx: Any, call_next: Any) -> None:
         await call_next(ctx)
 
-    found = registry(plugin("a", around_turn=fine), plugin("b", around_turn=forgets))
+    found = registry(plugin("a", around_tool=fine), plugin("b", around_tool=forgets))
     with pytest.raises(PluginFault, match="expected what call_next returned, found None") as caught:
-        await asked(found, "around_turn", context(found))
+        await asked(found, "around_tool", context(found))
 
     assert "b" == caught.value.plugin
 
@@ -316,10 +319,10 @@ async def test_wraps_nest_in_order_and_each_runs_once() -> None:
             seen.append(f"{name} out")
             return value
 
-        return plugin(name, around_turn=around)
+        return plugin(name, around_tool=around)
 
     found = registry(wrap("b"), wrap("a"), wrap("c"))
-    await asked(found, "around_turn", context(found))
+    await asked(found, "around_tool", context(found))
 
     assert ["a in", "b in", "c in", "c out", "b out", "a out"] == seen
 
@@ -338,14 +341,14 @@ async def test_a_wrap_is_blamed_for_its_own_faults_only() -> None:
     async def inner(ctx: Any) -> Any:
         raise LookupError("the inside's")
 
-    outer = plugin("outer", around_turn=passes)
+    outer = plugin("outer", around_tool=passes)
     alone = registry(outer)
-    both = registry(outer, plugin("zinner", around_turn=breaks))
+    both = registry(outer, plugin("zinner", around_tool=breaks))
 
     with pytest.raises(LookupError, match="the inside's"):
-        await alone.plans.around_turn(inner)(context(alone))
+        await alone.plans.around_tool(inner)(context(alone))
     with pytest.raises(PluginFault) as caught:
-        await both.plans.around_turn(inner)(context(both))
+        await both.plans.around_tool(inner)(context(both))
     assert "zinner" == caught.value.plugin
 
 
@@ -363,9 +366,9 @@ async def test_a_wrap_that_turns_an_error_into_another_owns_it() -> None:
     async def inner(ctx: Any) -> Any:
         raise LookupError("the inside's")
 
-    found = registry(plugin("rewords", around_turn=rewords))
+    found = registry(plugin("rewords", around_tool=rewords))
     with pytest.raises(PluginFault, match="reworded") as caught:
-        await found.plans.around_turn(inner)(context(found))
+        await found.plans.around_tool(inner)(context(found))
 
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert isinstance(caught.value.__cause__.__cause__, LookupError)
@@ -549,7 +552,7 @@ async def test_gates_and_wraps_are_never_switched_off() -> None:
         plugin(
             "guard",
             decide_tool=gate,
-            around_turn=wrap,
+            around_tool=wrap,
             on_usage=price,
             protocol=lambda self, ctx: "mine",
             provide_availability=lambda self, ctx: {"delete": "hidden"},
@@ -557,7 +560,7 @@ async def test_gates_and_wraps_are_never_switched_off() -> None:
     )
     ctx = context(found)
     answers = [await asked(found, "decide_tool", ctx) for _ in range(STRIKES + 3)]
-    await asked(found, "around_turn", ctx)
+    await asked(found, "around_tool", ctx)
     await asked(found, "on_usage", ctx)
 
     assert [Deny] * (STRIKES + 3) == [type(decision) for _plugin, decision in answers]
@@ -860,13 +863,11 @@ def test_contexts_without_a_session_are_small() -> None:
     """
     The plan reads three things of a context; a fake with these is enough.
     """
-    found = registry(plugin("a", provide_prompt=lambda self, ctx: [1]))
+    found = registry(plugin("a", provide_tools=lambda self, ctx: [1]))
     ctx = context(found)
     fake = SimpleNamespace(instances=ctx.instances, scope=ctx.scope, session_id="s")
 
-    assert [1] == [
-        value for _plugin, values in found.plans.provide_prompt(fake) for value in values
-    ]
+    assert [1] == [value for _plugin, values in found.plans.provide_tools(fake) for value in values]
 
 
 def test_hooks_are_reexported_for_authors() -> None:

@@ -18,6 +18,7 @@ from lash_sdk.hooks.kinds import Hook, collect, listen
 from lash_sdk.memory import MemoryStore
 from lash_sdk.plugins.impls import Impl
 from lash_sdk.plugins.registered import register
+from lash_sdk.protocol import STANDARD
 from lash_sdk.testing import ScriptedModel
 
 from .hooking import Bare, context, opened, plugin, registry
@@ -207,8 +208,8 @@ async def test_two_suppliers_of_a_sessions_one_thing_are_an_error_that_names_bot
     """
     with pytest.raises(PluginConflict, match=f"{hook} is supplied by 'a' and 'b'"):
         async with opened(
-            plugin("a", **{hook: lambda self, ctx: object()}),
-            plugin("b", **{hook: lambda self, ctx: object()}),
+            plugin("a", **{hook: lambda self, ctx: STANDARD}),
+            plugin("b", **{hook: lambda self, ctx: STANDARD}),
         ):
             pass
 
@@ -400,12 +401,12 @@ def test_a_plan_belongs_to_its_registry() -> None:
     """
     The same class in two registries has two places among the instances.
     """
-    last = plugin("z", provide_prompt=lambda self, ctx: [self.name])
+    last = plugin("z", provide_tools=lambda self, ctx: [self.name])
     alone, among = registry(last), registry(plugin("a"), last)
 
     assert [0, 1] == [found.plugins[-1].index for found in (alone, among)]
     for found in (alone, among):
-        assert [["z"]] == [value for _plugin, value in found.plans.provide_prompt(context(found))]
+        assert [["z"]] == [value for _plugin, value in found.plans.provide_tools(context(found))]
 
 
 def test_a_bare_scope_is_enough_for_a_context() -> None:
@@ -432,10 +433,10 @@ async def test_who_observes_a_registry_stands_around_each_implementation() -> No
 
         return call
 
-    found = registry(plugin("one", provide_prompt=lambda self, ctx: ["part"]))
-    before = found.plans.provide_prompt
+    found = registry(plugin("one", provide_tools=lambda self, ctx: ["part"]))
+    before = found.plans.provide_tools
     found.observe(around)
     ctx = context(found)
 
-    assert before(ctx) == found.plans.provide_prompt(ctx)
-    assert ["provide_prompt of one"] == seen
+    assert before(ctx) == found.plans.provide_tools(ctx)
+    assert ["provide_tools of one"] == seen

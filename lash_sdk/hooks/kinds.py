@@ -69,6 +69,8 @@ class Hook(Generic[F]):
         life: "host" for class methods that are called once per `Lash`,
             "session" for methods of the session's instance.
         since: The SDK's version that brought it.
+        of: The type of an answer, or of what a collected list holds; None if that's
+            checked where it's used.
         deprecated: What to use in its place and until when, once it's on its way out.
         timed: Whether a call may take only so long. A wrap holds what it's around,
             and an approval may wait for a person.
@@ -85,6 +87,7 @@ class Hook(Generic[F]):
         life: Life = "session",
         since: str = "0.1",
         deprecated: str = "",
+        of: type | None = None,
     ) -> None:
         self.kind = kind
         self.name = spec.__name__
@@ -93,6 +96,7 @@ class Hook(Generic[F]):
         self.fault: Fault = fault or KINDS[kind]
         self.life = life
         self.since = since
+        self.of = of
         self.deprecated = deprecated
         self.timed = self.awaits and kind not in ("wrap", "decide")
         self.__doc__ = spec.__doc__
@@ -140,10 +144,10 @@ def listen(spec: Callable[[C], None] | Callable[[C], Awaitable[None]]) -> Hook[H
 
 
 def collect(
-    *, fault: Fault | None = None, life: Life = "session"
+    *, fault: Fault | None = None, life: Life = "session", of: type | None = None
 ) -> Callable[[Callable[[C], R]], Hook[Answers[C, R]]]:
     """Make a collect hook of a sync spec."""
-    return lambda spec: Hook("collect", spec, fault=fault, life=life)
+    return lambda spec: Hook("collect", spec, fault=fault, life=life, of=of)
 
 
 def directives(spec: Callable[[C], Awaitable[R]]) -> Hook[Answers[C, R]]:
@@ -166,9 +170,11 @@ def gate(spec: Callable[[C], Awaitable[R]]) -> Hook[Answers[C, R]]:
     return Hook("gate", spec)
 
 
-def supply(*, life: Life) -> Callable[[Callable[[C], R]], Hook[Answers[C, R]]]:
+def supply(
+    *, life: Life, of: type | None = None
+) -> Callable[[Callable[[C], R]], Hook[Answers[C, R]]]:
     """Make a supply hook of a spec."""
-    return lambda spec: Hook("supply", spec, life=life)
+    return lambda spec: Hook("supply", spec, life=life, of=of)
 
 
 def transform(
@@ -186,7 +192,7 @@ def transform_async(
 
 
 def wrap(
-    *, life: Life = "session"
+    *, life: Life = "session", of: type | None = None
 ) -> Callable[[Callable[[C, Next[V, R]], Awaitable[R]]], Hook[Surrounds[C, V, R]]]:
     """Make a wrap hook of a spec."""
-    return lambda spec: Hook("wrap", spec, life=life)
+    return lambda spec: Hook("wrap", spec, life=life, of=of)

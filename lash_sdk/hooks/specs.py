@@ -81,7 +81,7 @@ def provide_commands(ctx: CliContext) -> None:
 # --- once per session ----------------------------------------------------------
 
 
-@kinds.supply(life="session")
+@kinds.supply(life="session", of=TurnProtocol)
 def protocol(ctx: SessionContext) -> TurnProtocol:
     """Return the session's protocol, in place of standard tool calling."""
 
@@ -116,7 +116,7 @@ def provide_availability(ctx: SessionContext) -> Mapping[str, Visibility]:
     """
 
 
-@kinds.collect(fault="abort")
+@kinds.collect(fault="abort", of=Action)
 def provide_actions(ctx: SessionContext) -> Sequence[Action]:
     """Return what can be asked of the plugin beside the conversation."""
 
@@ -164,17 +164,17 @@ async def after_turn(ctx: TurnContext) -> Sequence[Directive]:
     """Say what's to be done before a turn is committed; see `ctx.outcome`."""
 
 
-@kinds.wrap()
+@kinds.wrap(of=Turn)
 async def around_turn(ctx: TurnContext, call_next: Next[TurnContext, Turn]) -> Turn:
     """Run around a whole turn, its commit included."""
 
 
-@kinds.collect(fault="abort")
+@kinds.collect(fault="abort", of=PluginRow)
 def provide_commit(ctx: CommitContext) -> Sequence[PluginRow]:
     """Return rows of the plugin's own for the commit that's being built."""
 
 
-@kinds.wrap()
+@kinds.wrap(of=Receipt)
 async def around_commit(ctx: CommitContext, call_next: Next[CommitContext, Receipt]) -> Receipt:
     """Run around a commit. Return what *call_next* returned."""
 
@@ -187,7 +187,7 @@ async def on_turn_committed(ctx: TurnContext) -> None:
 # --- once per model call -------------------------------------------------------
 
 
-@kinds.collect()
+@kinds.collect(of=PromptPart)
 def provide_prompt(ctx: PromptContext) -> Sequence[PromptPart]:
     """Return parts of the prompt for the next model call."""
 
@@ -217,7 +217,7 @@ async def decide_spend(ctx: ModelContext) -> Decision:
     """Say whether the turn may spend more; no ends it with the reason "budget"."""
 
 
-@kinds.wrap()
+@kinds.wrap(of=ModelAnswer)
 async def around_model(
     ctx: ModelContext, call_next: Next[ModelContext, ModelAnswer]
 ) -> ModelAnswer:

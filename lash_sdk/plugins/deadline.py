@@ -7,6 +7,7 @@ One timer looks at the calls of all hooks; a call itself costs no more than a no
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any, Final
 
 from .faults import HERE
@@ -102,12 +103,24 @@ def _awaiting(ctx: Any) -> asyncio.Task[Any] | None:
     """
     for task in asyncio.all_tasks():
         at: Any = task.get_coro()
-        while (frame := getattr(at, "cr_frame", None)) is not None:
-            ours = frame.f_code.co_filename.startswith(HERE)
-            if ours and frame.f_locals.get("ctx") is ctx:
+        while (frame := _frame(at)) is not None:
+            if frame.f_code.co_filename.startswith(HERE) and frame.f_locals.get("ctx") is ctx:
                 return task
-            at = at.cr_await
+            at = _inner(at)
     return None
+
+
+def _frame(at: Any) -> Any:
+    """Return the frame of a coroutine or of an async generator, None for anything else."""
+    return getattr(at, "cr_frame", None) or getattr(at, "ag_frame", None)
+
+
+def _inner(at: Any) -> Any:
+    """Return what's awaited in there, out of what `__await__` or `anext` may have put it in."""
+    awaited = at.cr_await if hasattr(at, "cr_await") else at.ag_await
+    if awaited is None or _frame(awaited) is not None:
+        return awaited
+    return next((each for each in gc.get_referents(awaited) if _frame(each) is not None), None)
 
 
 def _current() -> asyncio.Task[Any] | None:

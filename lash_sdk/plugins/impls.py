@@ -68,6 +68,20 @@ class Each:
             return self.steps
         return tuple([step for step in self.steps if step[0] not in off])
 
+    def checked(self, value: object) -> object:
+        """
+        Return an answer, if it is what the hook says.
+
+        Raises:
+            TypeError: It's something else; a lazy one may never end.
+        """
+        of: Any = self.hook.of
+        each = value if self.hook.kind == "collect" else (value,)
+        if not isinstance(each, (list, tuple)) or not all(isinstance(one, of) for one in each):
+            many = "a list of " if self.hook.kind == "collect" else ""
+            raise TypeError(f"expected {many}{of.__name__}, found {value!r}")
+        return value
+
     def isolated(self, ctx: SessionContext, impl: Impl, error: BaseException) -> None:
         """Take in what *impl* raised where the hook's rule isolates; else raise its fault."""
         if not self.isolate:

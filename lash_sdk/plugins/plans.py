@@ -51,7 +51,7 @@ def _at_once(plan: Callable[..., Any]) -> Callable[..., Any]:
 
 def _collect_sync(each: Each) -> Any:
     """Where a call will do, a coroutine would cost more than the call."""
-    steps, keep = each.steps, each.hook.kind != "listen"
+    steps, keep, of = each.steps, each.hook.kind != "listen", each.hook.of
 
     def plan(ctx: Any) -> list[tuple[Registered, Any]] | None:
         faults, instances, out = ctx.scope.faults, ctx.instances, []
@@ -59,6 +59,8 @@ def _collect_sync(each: Each) -> Any:
         for index, call, _waits, plugin, impl in each.active(faults.off) if faults.off else steps:
             try:
                 value = call(instances[index], ctx)
+                if of is not None and value is not None:
+                    each.checked(value)
             except BaseException as error:
                 each.isolated(ctx, impl, error)
                 continue
@@ -299,7 +301,7 @@ def _ring(each: Each, impl: Impl, inner: Next[Any, Any]) -> Next[Any, Any]:
             value = await impl.call(ctx.instances[impl.index], ctx, call_next)
             if value is None:
                 raise TypeError("expected what call_next returned, found None")
-            return value
+            return value if each.hook.of is None else each.checked(value)
         except BaseException as error:
             if error is raised:  # pyright: ignore[reportUnnecessaryComparison]
                 raise

@@ -1,0 +1,94 @@
+"""
+Hostile plugins: every hook × every way to be bad, contained, and rightly blamed.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from lash_sdk.errors import PluginFault
+from lash_sdk.plugins.deadline import Deadline
+from lash_sdk.plugins.impls import Each
+
+from .batteries import hostile
+from .batteries.report import Report
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # coroutines that nobody awaits are the point
+
+QUICK: Final = ("F1 raises", "F5 BaseException", "F9 own CancelledError", "F15 an object")
+
+
+@pytest.mark.parametrize("how", QUICK)
+async def test_a_hostile_plugin_harms_nobody_but_its_session(how: str) -> None:
+    """
+    One of each sort, at every hook; the battery has them all.
+    """
+    violations: list[str] = []
+    for hook, each, act in hostile.cases():
+        if each == how:
+            violations += (await hostile.run(hook, each, act)).violations
+
+    assert [] == violations
+
+
+def escapes(self: Each, ctx: Any, impl: Any, error: BaseException) -> None:
+    raise error
+
+
+def misjudges(self: Each, ctx: Any, impl: Any, error: BaseException) -> None:
+    fault = PluginFault("watching", "1", self.hook.name, cause="somebody else's")
+    ctx.scope.faults.pending.append((fault, False))
+
+
+PLANTED: Final[dict[str, tuple[type, str, Callable[..., Any], str, str]]] = {
+    "a fault gets out": (Each, "isolated", escapes, "on_usage", "F5 BaseException"),
+    "another is blamed": (Each, "isolated", misjudges, "on_usage", "F1 raises"),
+    "no deadline": (Deadline, "start", lambda self: None, "before_turn", "F12 never returns"),
+    "nonsense is taken": (Each, "checked", lambda self, v: v, "provide_prompt", "F15 a number"),
+}
+
+
+async def planted(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how many planted faults the battery finds."""
+    found = 0
+    acts = {(hook, how): act for hook, how, act in hostile.cases()}
+    for thing, name, fault, hook, how in PLANTED.values():
+        with monkeypatch.context() as patch:
+            patch.setattr(thing, name, fault)
+            patch.setattr(hostile, "PATIENTLY", 1.0)
+            found += bool((await hostile.run(hook, how, acts[hook, how])).violations)
+    return found
+
+
+@pytest.mark.slow
+async def test_the_battery_of_hostile_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A plugin may do its worst: the kernel names it, and everybody else goes on.
+    """
+    began, violations, called, uncalled = time.monotonic(), list[str](), 0, 0
+    every = list(hostile.cases())
+    for hook, how, act in every:
+        seen = await hostile.run(hook, how, act)
+        violations += seen.violations
+        called += seen.called
+        uncalled += not seen.called
+    caught = await planted(monkeypatch)
+    warnings.resetwarnings()
+    Report(
+        battery="hostile plugins",
+        cases=len(every),
+        planned=len(every),
+        operations=called,
+        floor=len(every),
+        faults=called,
+        violations=tuple(violations),
+        caught=caught,
+        planted=len(PLANTED),
+        seconds=time.monotonic() - began,
+        figures={"hooks": len({hook for hook, *_ in every}), "not called": uncalled},
+    ).publish()
