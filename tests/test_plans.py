@@ -554,7 +554,7 @@ async def test_gates_and_wraps_are_never_switched_off() -> None:
             decide_tool=gate,
             around_tool=wrap,
             on_usage=price,
-            protocol=lambda self, ctx: "mine",
+            tool_projector=lambda self, ctx: "mine",
             provide_availability=lambda self, ctx: {"delete": "hidden"},
         )
     )
@@ -565,7 +565,7 @@ async def test_gates_and_wraps_are_never_switched_off() -> None:
 
     assert [Deny] * (STRIKES + 3) == [type(decision) for _plugin, decision in answers]
     assert ["gate"] * (STRIKES + 3) + ["wrap"] == calls  # its listener alone is off
-    assert [("guard", "mine")] == named(await asked(found, "protocol", ctx))
+    assert [("guard", "mine")] == named(await asked(found, "tool_projector", ctx))
     hidden = await asked(found, "provide_availability", ctx)
     assert [("guard", {"delete": "hidden"})] == named(hidden)
 

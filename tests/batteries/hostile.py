@@ -50,7 +50,7 @@ def nested(depth: int) -> BaseException:
     """Return an exception group, *depth* deep."""
     error: Exception = ValueError("deep")
     for _ in range(depth):
-        error = ExceptionGroup("group", [error])
+        error = ExceptionGroup[Exception]("group", [error])
     return error
 
 
@@ -72,7 +72,8 @@ def answering(make: Callable[[], Any]) -> Callable[..., Any]:
     return act
 
 
-async def _unawaited() -> None: ...
+async def _unawaited() -> None:
+    """A coroutine that nobody awaits."""
 
 
 def _endless() -> Iterator[int]:
@@ -128,6 +129,7 @@ SYNC: Final[dict[str, Callable[..., Any]]] = {
     "F15 an object": answering(object),
     "F15 a string": answering(lambda: "nonsense"),
     "F15 a number": answering(lambda: 7),
+    "F15 a coroutine": answering(_unawaited),
     "F15 a generator": answering(lambda: iter([object()])),
     "F16 an endless generator": answering(_endless),
     "F17 a lazy iterator": answering(_lazy),
