@@ -29,7 +29,7 @@ class FakeClock:
     @property
     def now(self) -> float:
         """What `time.time()` returns, in seconds since 1970."""
-        return self._began + (self._passed - self._origin)
+        return round(self._began + (self._passed - self._origin), 6)
 
     async def advance(self, seconds: float) -> None:
         """
