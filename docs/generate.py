@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ sys.path[:0] = [str(FOLDER.parent), str(FOLDER)]
 
 import reliability  # noqa: E402 - the page beside this script
 
+from lash_sdk import contexts  # noqa: E402 - the kernel beside this folder
 from lash_sdk.hooks import HOOKS, Hook  # noqa: E402 - the kernel beside this folder
 from lash_sdk.turn import TABLE, Phase  # noqa: E402 - the kernel beside this folder
 from lash_sdk.turn.machine import CORRECTIONS  # noqa: E402
@@ -173,7 +175,20 @@ def hooks_page() -> str:
     for life, title in (("host", "Once per `Lash`"), ("session", "In each session")):
         found = [hook for hook in HOOKS.values() if hook.life == life]
         parts.append(f"## {title}\n\n" + "\n\n".join(map(hook_entry, found)))
+    parts.append(
+        "## Contexts\n\n"
+        + "\n\n".join(map(context_entry, sorted({hook.context for hook in HOOKS.values()})))
+    )
     return HOOKS_PAGE.format(index="\n\n".join(parts))
+
+
+def context_entry(name: str) -> str:
+    """Return the entry of a context: what can be read of it."""
+    given = getattr(contexts, name)
+    inner = {"scope", "instances", "roles", "tell"}  # for plans, not for plugins
+    found = [each.name for each in fields(given) if each.name not in inner]
+    found += [key for key, value in vars(given).items() if isinstance(value, property)]
+    return f"### `{name}`\n\n" + ", ".join(f"`{each}`" for each in found)
 
 
 def hook_entry(hook: Hook[Any]) -> str:

@@ -12,12 +12,15 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
+from lash_sdk import Lash
 from lash_sdk.hooks import HOOKS
 from lash_sdk.plugins.registered import register
 from lash_sdk.plugins.registry import Registry
+from lash_sdk.testing import ScriptedModel, call, reply
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -163,3 +166,36 @@ def definitions(source: str, module: str) -> list[tuple[str, str]]:
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             found.append((module, node.name))
     return found
+
+
+def page(name: str) -> dict[str, object]:
+    """Return what the blocks of a page define, run in order."""
+    path = ROOT / "docs" / name
+    module = ModuleType(name.partition(".")[0].replace("-", "_"))
+    for block in blocks(path):
+        exec(compile(block, str(path), "exec"), module.__dict__)
+    return module.__dict__
+
+
+async def test_the_plugin_of_the_ten_minutes_does_what_it_says() -> None:
+    """
+    A tool, a gate, a setting and a state, as somebody would copy them.
+    """
+    weather: Any = page("write-a-plugin.md")["Weather"]
+    ask = reply(calls=[call("weather_forecast", city="Oslo")])
+    model = ScriptedModel([ask, ask, "done"])
+    config = {"weather": {"most": 1}}
+    async with Lash(model=model, plugins=[weather], autoload=False, config=config) as lash:
+        turn = await (await lash.session("s")).run("Weather in Oslo?")
+    first, second = [str(record.outcome) for record in turn.tool_calls]
+
+    assert "rain in Oslo" in first and "no more forecasts" in second
+
+
+async def test_the_crash_of_the_page_on_tests_runs() -> None:
+    """
+    Its assertion is its claim.
+    """
+    survives: Any = page("test-a-plugin.md")["survives"]
+
+    await survives()
