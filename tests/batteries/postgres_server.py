@@ -1,9 +1,10 @@
 """
 A PostgreSQL of the tests' own: from a wheel, on loopback, started, killed and started again.
 
-It listens on 127.0.0.1 alone, wants its password, and keeps its defaults: what it
-acknowledges is flushed. A test that kills it makes one for itself; all others share
-the one of their run of pytest, each with a database of its own.
+It listens on 127.0.0.1 alone, wants its password, ends with the process that started it,
+and keeps its defaults: what it acknowledges is flushed. A test that kills it makes one
+for itself; all others share the one of their run of pytest, each with a database of its
+own.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class PostgresServer:
         """
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._names = count(1)
         self._password = secrets.token_hex(16)
         self._as: _As = _somebody()
@@ -94,6 +96,11 @@ class PostgresServer:
                 cwd="/",
                 **self._as,
             )
+        # it reads from us, and that ends when we do, however we end
+        end = 'read _; kill -QUIT "$0"'
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", end, str(self._process.pid)], stdin=subprocess.PIPE
+        )
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -174,6 +181,10 @@ class PostgresServer:
     # --- inside ----------------------------------------------------------------
 
     def _end(self, how: signal.Signals) -> None:
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.kill()
+            guard.communicate()
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(how)
