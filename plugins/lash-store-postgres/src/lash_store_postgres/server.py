@@ -36,6 +36,7 @@ SETTINGS: Final = {
     "search_path": "",
     # in read committed each statement of a function sees what was committed before it
     "default_transaction_isolation": "read committed",
+    "jit": "off",  # there's nothing to compile for a few rows found by their keys
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
@@ -164,7 +165,8 @@ class Server:
         async def fetch(db: Connection) -> list[list[TupleRow]]:
             async with db.pipeline():
                 cursors = [await db.execute(*each, binary=True) for each in statements]
-                return [await cursor.fetchall() for cursor in cursors]
+            # out here: inside, the first of them would be a round trip of its own
+            return [await cursor.fetchall() for cursor in cursors]
 
         return await self.perform(fetch)
 
