@@ -194,6 +194,7 @@ class Server:
         while True:
             try:
                 async with self._lend().connection() as db:
+                    deadline = deadline or time.monotonic() + self.patience  # once it's our turn
                     return await action(db)
             except (psycopg.Error, UnicodeEncodeError, Away) as error:
                 deadline = deadline or time.monotonic() + self.patience
