@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal["read", "commit"]
-Outcome: TypeAlias = Literal["ok", "conflict", "unknown"]
+Outcome: TypeAlias = Literal["ok", "conflict", "busy", "unknown"]
 
 NEVER = 1 << 62
 """When an operation returns whose process died in it."""
@@ -72,6 +72,9 @@ def _own(op: Op, place: dict[str, int], log: Sequence[str]) -> Iterator[str]:
     elif op.outcome == "unknown":
         if op.kind == "commit" and landed not in (None, op.expected + 1):
             yield f"{op.id!r} expected {op.expected} and landed at {landed}"
+    elif op.outcome == "busy":
+        if landed is not None:
+            yield f"{op.id!r} found the store locked and landed at {landed}"
     elif at is None or not 0 <= at <= len(log):
         yield f"{op.kind} {op.id!r} names revision {at}, and there are {len(log)}"
     elif op.kind == "read":
@@ -151,6 +154,8 @@ def _step(op: Op, log: tuple[str, ...]) -> tuple[str, ...] | None:
     if op.kind == "read":
         fits = op.outcome == "unknown" or (op.revision == now and (not now or log[-1] == op.id))
         return log if fits else None
+    if op.outcome == "busy":
+        return log
     if op.outcome == "conflict":
         return log if op.revision == now != op.expected else None
     if op.expected != now or (op.outcome == "ok" and op.revision != now + 1):

@@ -50,6 +50,15 @@ async def run_rows(make: Make, rows: Iterable[Row], folder: Path, racers: Racers
     return tally
 
 
+def helps(row: Row, tally: Tally, floor: Floor) -> bool:
+    """Return whether a row brings what's still under the floor."""
+    busy = row.sessions > 1 and row.work == "commits"
+    missing = tally.acks < floor.acks, tally.kills < floor.kills, tally.stops < floor.stops
+    return any(
+        lack and has for lack, has in zip(missing, (busy, row.kills, row.stops), strict=True)
+    )
+
+
 async def report_races(
     name: str,
     make: Make,
@@ -67,8 +76,9 @@ async def report_races(
         while tally.short_of(floor.acks, floor.kills, floor.stops):
             if time.monotonic() - start > floor.seconds:
                 break
-            busiest = [row for row in rows if row.sessions > 1 and row.work == "commits"]
-            again = [replace(row, seed=row.seed + tally.rows) for row in busiest or rows]
+            again = [
+                replace(row, seed=row.seed + tally.rows) for row in rows if helps(row, tally, floor)
+            ]
             tally.take(await run_rows(make, again, folder, racers))
         caught = [
             bool(

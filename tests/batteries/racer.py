@@ -26,6 +26,7 @@ from lash_sdk.errors import (
     SessionBusy,
     SessionDeleted,
     SessionExists,
+    StoreBusy,
 )
 from lash_sdk.graph import chain
 from lash_sdk.json import Json
@@ -73,7 +74,10 @@ class Racer:
     async def forever(self, work: Callable[[str], Awaitable[None]]) -> None:
         """Do the work on one session after another until time is up."""
         while time.monotonic() < self.until:
-            await work(self.dice.choice(self.sessions))
+            try:
+                await work(self.dice.choice(self.sessions))
+            except StoreBusy:
+                self.say("locked")
 
     # --- what a racer can do -----------------------------------------------------------
 
@@ -115,6 +119,9 @@ class Racer:
             return False
         except (SessionDeleted, InvalidInput, InvalidHistory) as refusal:
             self.say(word, id, type(refusal).__name__, 0, "")
+            return False
+        except StoreBusy:
+            self.say(word, id, "busy", 0, "")
             return False
         except LashError as error:
             self.say(word, id, "error", 0, repr(error))
@@ -224,7 +231,7 @@ def _turn(
 def _commits(log: str) -> Iterator[tuple[Commit, bool]]:
     """Yield the commits of a process that's dead, and whether it learnt what came of them."""
     lines = [json.loads(line) for line in Path(log).read_text().splitlines()]
-    ended = {line[1] for line in lines if line[0] == "return"}
+    ended = {line[1] for line in lines if line[0] == "return" and line[2] != "busy"}
     for line in lines:
         match line:
             case ["call", str(id), "commit", str(session), int(revision), used, leaf, turns, *_]:

@@ -19,6 +19,9 @@ SHORT: Final = 12
 """Up to how many operations a history is tried by brute force as well."""
 
 
+BUSY: Final = 0.01
+"""What share of commits may find the store locked for longer than its patience."""
+
 RECEIPTS: Final = 40
 """How many commits of each outcome are asked for their receipts, a session."""
 
@@ -49,7 +52,8 @@ class Seen:
 def read_lines(lines: Sequence[Sequence[Json]]) -> Seen:
     """Return what lines say: a call and its return are one operation."""
     seen = Seen()
-    ended = {str(line[1]): line for line in lines if line[0] == "return"}
+    returned = sorted([line for line in lines if line[0] == "return"], key=_when)
+    ended = {str(line[1]): line for line in returned}  # an heir's word after the dead one's
     for line in lines:
         match line:
             case [
@@ -75,6 +79,11 @@ def read_lines(lines: Sequence[Sequence[Json]]) -> Seen:
     return seen
 
 
+def _when(line: Sequence[Json]) -> int:
+    assert isinstance(line[-1], int)
+    return line[-1]
+
+
 def _op(
     kind: str, id: str, expected: int, process: str, called: int, ended: Sequence[Json] | None
 ) -> Op:
@@ -87,6 +96,8 @@ def _op(
             word: Outcome = "ok" if outcome == "ok" else "conflict"
             value = found if kind == "read" else id
             return replace(op, id=value, returned=returned, outcome=word, revision=revision)
+        case [_, _, "busy", *_, int(returned)]:
+            return replace(op, returned=returned, outcome="busy")
         case [_, _, str(refusal), _, str(error), *_]:
             return replace(op, error=error or refusal)
         case _:
@@ -190,7 +201,7 @@ def _repeated(seen: Seen) -> Iterator[str]:
     gone = {str(line[1]) for line in seen.other["deleting"]}
     for _, id, outcome, revision, *_ in seen.other["again"]:
         owner, op = first[str(id)]
-        if outcome == "SessionDeleted" and owner in gone:
+        if outcome == "busy" or (outcome == "SessionDeleted" and owner in gone):
             continue
         if outcome != op.outcome or (outcome == "ok" and revision != op.revision):
             yield f"{id!r} was {op.outcome} at {op.revision}; repeated, {outcome} at {revision}"
@@ -251,6 +262,7 @@ class Tally:
     conflicts: int = 0
     reads: int = 0
     unknown: int = 0
+    busy: int = 0
     kills: int = 0
     stops: int = 0
     seconds: float = 0.0
@@ -266,6 +278,7 @@ class Tally:
         self.conflicts += len(conflicts)
         self.reads += len(seen.every("read", "ok"))
         self.unknown += len(seen.every("commit", "unknown"))
+        self.busy += len(seen.every("commit", "busy"))
         self.kills += ran.kills
         self.stops += ran.stops
         self.seconds += ran.seconds
@@ -273,6 +286,8 @@ class Tally:
         if ran.row.sessions == 1 and ran.row.processes > 1 and ran.row.work == "commits":
             self.contended.append(len(conflicts) / max(len(acks) + len(conflicts), 1))
         self.broken += [f"{ran.row.name}: {sentence}" for sentence in broken]
+        if self.busy > BUSY * (self.acks + self.conflicts):
+            self.broken.append(f"{ran.row.name}: {self.busy} found the store locked")
 
     def take(self, other: Tally) -> None:
         """Add another's."""
@@ -293,6 +308,7 @@ class Tally:
             "least share of conflicts on one session": f"{min(self.contended, default=1):.0%}",
             "reads": self.reads,
             "unknown": self.unknown,
+            "found the store locked": self.busy,
             "kills": self.kills,
             "stops": self.stops,
             "commit p50 ms": round(centiles[49] / 1e6, 1),
