@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks import plots
 from benchmarks.environments import FASTEST, HERE, PEERS
 from benchmarks.report import page
 from benchmarks.run import run
@@ -26,6 +27,7 @@ def main() -> None:
         wanted.json.write_text(data, encoding="utf-8")
     if not wanted.quick:
         (HERE.parent / "docs" / "benchmarks.md").write_text(text, encoding="utf-8")
+        plots.write(report, HERE.parent / "docs" / "benchmarks")
         (HERE / "results.json").write_text(data, encoding="utf-8")
     print(text)
 

@@ -6,7 +6,9 @@ import platform
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from benchmarks.plots import file_of, linked
 from benchmarks.scenarios import SCENARIOS
+from benchmarks.variants import TITLES
 from benchmarks.workers import cores
 
 HEAD: Final = """\
@@ -24,7 +26,8 @@ hand with a history of dicts and, where durable, one SQLite transaction a turn (
 
 NOTES: Final = """\
 What each system does in these turns is in `benchmarks/systems` and
-`benchmarks/peers`. lash-sdk runs with `durability="turn"` and `synchronous=FULL`.
+`benchmarks/peers`. lash-sdk runs with `durability="turn"` unless said, and with
+`synchronous=FULL`. S8, S10 and S11 compare ours with itself or with the floor.
 agno remembers nothing between turns in memory, its default. pydantic-ai brings no
 persistence: a turn's new messages are written by hand, as its documentation shows.
 A model call takes one trip round the event loop in every system.
@@ -59,10 +62,12 @@ def _page(report: dict[str, Any]) -> Iterator[str]:
     yield "## Turns\n"
     for label, scenario in report["turns"].items():
         yield f"### {label}: {SCENARIOS[label].what}\n"
+        yield linked(file_of(label), f"{label}: µs a turn")
         turns = ("system", "µs a turn", "best", "CPU µs", "× bare", "× lash-sdk", "× (CPU)")
         yield from table(turns, [_turn(name, each) for name, each in scenario.items()])
     yield "## Growth: a session of lash-sdk with 2 KB of text a turn\n"
-    head = ("", "at turn", "µs", "bytecodes", "calls", "instructions")
+    yield linked("s4.svg", "S4: µs a turn, by the session's turns")
+    head = ("", "at turn", "µs", "bytecodes", "calls", "bytes a turn", "instructions")
     counted = {"in memory": report["instructions"]}
     rows = [
         [name, length, *_length(at, counted.get(name, {}).get(length))]
@@ -70,6 +75,7 @@ def _page(report: dict[str, Any]) -> Iterator[str]:
         for length, at in lengths.items()
     ]
     yield from table(head, rows)
+    yield from _more(report)
     if report["hooks"]:
         yield "## Hook calls, five trivial implementations\n"
         hooks = [[name.replace("_", " "), _spread(ns)] for name, ns in report["hooks"].items()]
@@ -89,6 +95,35 @@ def _page(report: dict[str, Any]) -> Iterator[str]:
     yield from table(("system", "packages"), versions)
 
 
+def _more(report: dict[str, Any]) -> Iterator[str]:
+    if report["opening"]:
+        yield f"## S5: open a session of {report['many']:,} turns of S3, and run the next\n"
+        opened = [
+            [name, _spread(at["ready"]), _spread(at["first"])]
+            for name, at in report["opening"].items()
+        ]
+        yield from table(("", "ms until ready", "ms of the first turn"), opened)
+    if report["crowds"]:
+        yield f"## S6: {report['many']:,} sessions at once, in one process\n"
+        crowds = [
+            [name, f"{at['rate']:,.0f}", f"{at['bytes'] / 1024:,.1f}"]
+            for name, at in report["crowds"].items()
+        ]
+        yield from table(("", "turns a second", "KB a session"), crowds)
+    for label, group in report["variants"].items():
+        yield f"## {label}: {TITLES[label]}\n"
+        rows = [
+            [
+                name,
+                _spread(at["wall"]),
+                f"{at['ratio']['median']:.2f}",
+                f"{at['bytecodes']:,.0f}" if at["bytecodes"] else "",
+            ]
+            for name, at in group.items()
+        ]
+        yield from table(("", "µs", "× the first", "bytecodes"), rows)
+
+
 def _turn(name: str, figures: dict[str, Any]) -> list[str]:
     ratios = figures["ratios"]
     wall, cpu = figures["wall"], figures["cpu"]
@@ -98,7 +133,7 @@ def _turn(name: str, figures: dict[str, Any]) -> list[str]:
 
 
 def _length(at: dict[str, float], instructions: float | None) -> list[str]:
-    counts = (at["wall"], at["bytecodes"], at["calls"])
+    counts = (at["wall"], at["bytecodes"], at["calls"], at["bytes"])
     return [*[f"{count:,.0f}" for count in counts], f"{instructions:,.0f}" if instructions else ""]
 
 

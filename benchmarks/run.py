@@ -21,6 +21,7 @@ from benchmarks.scenarios import (
     run_turns,
 )
 from benchmarks.targets import judge
+from benchmarks.variants import GROUPS, run_crowds, run_opening, run_variants
 from benchmarks.workers import started
 
 
@@ -34,6 +35,7 @@ def run(form: Form, peers: tuple[System, ...], *, alone: bool = False) -> dict[s
     report: dict[str, Any] = {
         "form": form.name,
         "rounds": ROUNDS,
+        "many": form.many,
         "machine": machine(),
         "calibration": {"before": calibrate()},
         "turns": {},
@@ -41,9 +43,12 @@ def run(form: Form, peers: tuple[System, ...], *, alone: bool = False) -> dict[s
     with started((BARE, LASH, *peers)) as workers:
         report["versions"] = {worker.system.name: worker.tell() for worker in workers}
         for label in SCENARIOS:
-            if label != "S3 in memory" or memory_files():
+            if not SCENARIOS[label].in_memory or memory_files():
                 with Told(label):
                     report["turns"][label] = run_turns(workers, label, form)
+        report["opening"], report["crowds"], report["variants"] = {}, {}, {}
+        if not alone:
+            _measure_more(report, form, peers)
         with Told("S4"):
             report["growth"] = run_growth(workers[1], form)
     with Told("instructions"):
@@ -56,6 +61,17 @@ def run(form: Form, peers: tuple[System, ...], *, alone: bool = False) -> dict[s
     report["calibration"]["after"] = calibrate()
     report["targets"] = [target.to_json() for target in judge(report)]
     return report
+
+
+def _measure_more(report: dict[str, Any], form: Form, peers: tuple[System, ...]) -> None:
+    """Add what's measured in workers of its own."""
+    with Told("S5"):
+        report["opening"] = run_opening(form)
+    with Told("S6"):
+        report["crowds"] = run_crowds((BARE, LASH, *peers), form)
+    for label in GROUPS:
+        with Told(label):
+            report["variants"][label] = run_variants(label, form)
 
 
 class Told:

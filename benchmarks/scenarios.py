@@ -33,18 +33,22 @@ class Form:
 
     A round of a scenario has sessions, a session has laps, and in a lap each
     system runs one block of turns, one system after the other.
+
+    Attributes:
+        many: Turns of the session that S5 opens, and sessions at once of S6.
     """
 
     name: str
     sessions: int
     laps: int = 2
-    growth: tuple[int, ...] = (10, 100, 1000)
+    growth: tuple[int, ...] = (10, 100, 200, 1000, 2000)
     starts: int = 5
+    many: int = 1000
     instructions: bool = False
 
 
 FULL: Final = Form(name="full", sessions=10, instructions=True)
-QUICK: Final = Form(name="quick", sessions=4)
+QUICK: Final = Form(name="quick", sessions=4, many=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,10 @@ SCENARIOS: Final = {
     "S1": Scenario("S1", "plain turn, in memory", 10),
     "S2": Scenario("S2", "two model calls with four parallel tool calls, in memory", 5),
     "S3 in memory": Scenario("S3", "S2 with SQLite, its files in memory", 5, in_memory=True),
+    "S3 effect in memory": Scenario(
+        "S3 effect", "S3 in memory, ours at `durability=effect`", 5, in_memory=True
+    ),
+    "S3 effect on disk": Scenario("S3 effect", "S3 on disk, ours at `durability=effect`", 5),
     "S3 on disk": Scenario("S3", "S2 with SQLite, its files on disk", 5),
 }
 """By label."""
@@ -157,20 +165,29 @@ def run_growth(worker: Worker, form: Form) -> dict[str, dict[str, dict[str, floa
 
 def _grow(worker: Worker, scenario: str, form: Form) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    with worker.session(scenario, in_memory=True):
-        turns = WARM_UP
+    with worker.session(scenario, in_memory=True) as folder:
+        turns, before, measured = WARM_UP, 0, 0
         for length in form.growth:
             if length > turns:
                 worker.run(length - turns)
             block = worker.run(NEAR)
             counts = [worker.count() for _ in range(NEAR)]
             turns = max(length, turns) + 2 * NEAR
+            size = _size(folder)
+            grown, before = (size - before) / max(1, turns - measured), size
+            measured = turns
             found[str(length)] = {
                 **block,
+                "bytes": grown,
                 "bytecodes": mean(each["bytecodes"] for each in counts),
                 "calls": mean(each["calls"] for each in counts),
             }
     return found
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of a session's files, the write-ahead log apart."""
+    return sum([each.stat().st_size for each in folder.glob("*.db")])
 
 
 def instructions(scenario: str, lengths: tuple[int, ...]) -> dict[str, float]:
@@ -255,9 +272,13 @@ def run_starts(systems: Iterable[System], form: Form) -> dict[str, dict[str, Any
         if (code := PEER_STARTS.get(system.name)) is not None:
             system.ready()
             commands[code] = [system.python_of_venv, "-c", code]
+    for system in (LASH, *systems):
+        system.ready()
+        commands[f"hello world: {system.name}"] = system.command
     lash = Path(sys.executable).with_name("lash")
     if lash.is_file():
         commands["lash --help"] = [str(lash), "--help"]
+        commands["lash plugins list"] = [str(lash), "plugins", "list"]
     laps = [
         {name: _timed(command) for name, command in commands.items()} for _ in range(form.starts)
     ]
@@ -271,10 +292,14 @@ def run_starts(systems: Iterable[System], form: Form) -> dict[str, dict[str, Any
     }
 
 
+HELLO: Final = '{"do": "open", "scenario": "S1", "folder": "."}\n{"do": "close"}\n'
+"""A worker's hello world: an agent is made, and runs the turns of a warm-up."""
+
+
 def _timed(command: list[str]) -> float:
     """Return the milliseconds that a process takes."""
     began = perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, input=HELLO, text=True)
     return (perf_counter() - began) * 1e3
 
 

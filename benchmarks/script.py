@@ -27,7 +27,9 @@ WARM_UP: Final = 3
 """Turns that each new session runs before any is measured."""
 
 WITH_TOOLS: Final = frozenset(("S2", "S3", "S3 effect"))
-DURABLE: Final = frozenset(("S3", "S3 effect", "S4 durable"))
+DURABLE: Final = frozenset(("S3", "S3 effect", "S4 durable", "S6 durable", "S11"))
+FORKED: Final = "S11"
+"""A durable session is forked, again and again; after a slash stand how, and its turns."""
 GROWING: Final = frozenset(("S4", "S4 durable"))
 
 
@@ -52,7 +54,7 @@ class Script:
 
     def __init__(self, scenario: str) -> None:
         self.answer = answer(scenario)
-        self._tools = scenario in WITH_TOOLS
+        self._tools = scenario.partition("/")[0] in WITH_TOOLS
         self.asked = 0
         self.sums = 0
 

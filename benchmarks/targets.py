@@ -6,8 +6,23 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 PEERS: Final = ("agno", "pydantic-ai", "openai-agents", "langgraph", "google-adk", "strands")
-AHEAD: Final = {"S1": 3.0, "S2": 4.0, "S3 in memory": 5.0, "S3 on disk": 5.0}
+AHEAD: Final = {
+    "S1": 3.0,
+    "S2": 4.0,
+    "S3 in memory": 6.0,
+    "S3 on disk": 6.0,
+    "S3 effect in memory": 3.0,
+    "S3 effect on disk": 3.0,
+}
 """How many times faster than the fastest peer a turn of ours has to be."""
+BY_BARE: Final = {"S1": 16.0, "S2": 5.0, "S3 in memory": 2.5, "S3 effect in memory": 4.0}
+"""How many times a turn of the bare loop one of ours may take."""
+BY_FIRST: Final = {
+    "S8": {"1 plugin": 1.35, "20 plugins": 2.2},
+    "S10": {"an observer": 1.15},
+    "S11": {"1,000 turns, forked in the store": 2.0, "1,000 turns, forked and opened": 2.0},
+}
+"""How many times the first of its group a variant may take."""
 FLAT_COUNTS: Final = 1.1
 FLAT_TIME: Final = 1.4
 
@@ -55,7 +70,9 @@ def fastest_peer(scenario: dict[str, Any]) -> tuple[float, str] | None:
 
 def judge(report: dict[str, Any]) -> list[Target]:
     """Return every target that the report has figures for."""
-    found = _ahead(report["turns"])
+    found = _ahead(report["turns"]) + _by_bare(report["turns"])
+    found += _opened(report["opening"]) + _crowded(report["crowds"])
+    found += _varied(report["variants"])
     found += _flat(report["growth"], report["instructions"])
     if hooks := report["hooks"]:
         found += _hooks({name: each["median"] for name, each in hooks.items()})
@@ -63,6 +80,89 @@ def judge(report: dict[str, Any]) -> list[Target]:
         loaded = starts["import lash_sdk"]["forbidden"]
         name = "pydantic and plugins that `import lash_sdk` loads"
         found.append(Target(name=name, wanted=0, found=len(loaded)))
+        found += _started(starts)
+    return found
+
+
+def _by_bare(turns: dict[str, Any]) -> list[Target]:
+    return [
+        Target(
+            name=f"{label}: ours by bare",
+            wanted=BY_BARE[label],
+            found=scenario["lash-sdk"]["ratios"]["bare"]["wall"]["median"],
+        )
+        for label, scenario in turns.items()
+        if label in BY_BARE and "bare" in scenario
+    ]
+
+
+def _opened(opening: dict[str, Any]) -> list[Target]:
+    if not opening:
+        return []
+    bare, ours = opening["bare"], opening["lash-sdk"]
+    return [
+        Target(
+            name=f"S5: {what}, ours by bare",
+            wanted=most,
+            found=ours[unit]["median"] / bare[unit]["median"],
+        )
+        for what, unit, most in (("ready", "ready", 1.0), ("first turn", "first", 2.5))
+    ]
+
+
+def _crowded(crowds: dict[str, Any]) -> list[Target]:
+    if not crowds:
+        return []
+    ours = crowds["lash-sdk"]
+    size = Target(name="S6: KB a session", wanted=25, found=ours["bytes"] / 1024)
+    found = [size]
+    if rates := [(crowds[peer]["rate"], peer) for peer in PEERS if peer in crowds]:
+        rate, peer = max(rates)
+        name = f"S6: times the turns a second of {peer}, the fastest peer"
+        found.append(Target(name=name, wanted=8, found=ours["rate"] / rate, most=False))
+    for special, least in (("turn", 0.5), ("effect", 0.3)):
+        found.append(
+            Target(
+                name=f"S6: durable ({special}) by our own rate in memory",
+                wanted=least,
+                found=crowds[f"lash-sdk, durable, {special}"]["rate"] / ours["rate"],
+                most=False,
+            )
+        )
+    return found
+
+
+def _varied(variants: dict[str, Any]) -> list[Target]:
+    found = []
+    for label, group in variants.items():
+        first = next(iter(group))
+        for name, most in BY_FIRST[label].items():
+            ratio = group[name]["ratio"]["median"]
+            found.append(Target(name=f"{label}: {name} by {first}", wanted=most, found=ratio))
+    if watched := variants.get("S10"):
+        left, never = watched["an observer that left"], watched["never an observer"]
+        found.append(
+            Target(
+                name="S10: an observer that left, bytecodes",
+                wanted=1.01,
+                found=left["bytecodes"] / never["bytecodes"],
+            )
+        )
+    return found
+
+
+def _started(starts: dict[str, Any]) -> list[Target]:
+    hello = {peer: starts.get(f"hello world: {peer}") for peer in PEERS}
+    found = []
+    if times := [(each["median"], peer) for peer, each in hello.items() if each]:
+        time, peer = min(times)
+        ours = starts["hello world: lash-sdk"]["median"]
+        name = f"S7: hello world by {peer}'s, the fastest peer's"
+        found.append(Target(name=name, wanted=0.6, found=ours / time))
+    for name, most in (("lash plugins list", 1.5), ("lash --help", 2.5)):
+        if name in starts:
+            ratio = starts[name]["ratio"]
+            found.append(Target(name=f"S7: {name} by import asyncio", wanted=most, found=ratio))
     return found
 
 
@@ -80,6 +180,7 @@ def _flat(growth: dict[str, Any], instructions: dict[str, float]) -> list[Target
     found = []
     for name, lengths in growth.items():
         short, *_, long = lengths
+        short = "200" if "200" in lengths else short
         before, after = lengths[short], lengths[long]
         what = f"S4 {name}: turn {long} by turn {short}"
         for unit, most in (("bytecodes", FLAT_COUNTS), ("wall", FLAT_TIME)):

@@ -34,6 +34,9 @@ from benchmarks.script import WARM_UP, Script, load  # noqa: E402
 
 Turn = Callable[[], Awaitable[str]]
 
+CROWD_LAPS = 2
+"""Turns of each session of a crowd that are measured."""
+
 
 class Worker:
     """The system, and the session that's open in it."""
@@ -44,6 +47,7 @@ class Worker:
         self._script = Script("S1")
         self._turns = 0
         self._turn: Turn | None = None
+        self._opened = "", Path()
 
     async def obey(self, command: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to one command."""
@@ -56,6 +60,10 @@ class Worker:
                 return await self._run(command["turns"])
             case "count":
                 return await self._count()
+            case "reopen":
+                return await self._reopen()
+            case "crowd":
+                return await self._crowd(command["scenario"], command["folder"], command["count"])
             case "measure":
                 return dict(await self._system.measure(command["scale"]))
             case "close":
@@ -73,6 +81,7 @@ class Worker:
     async def _open(self, scenario: str, folder: Path) -> dict[str, Any]:
         self._script = Script(scenario)
         self._turns = 0
+        self._opened = scenario, folder
         opening = self._system.open_session(scenario, folder, self._script)
         self._turn = await self._stack.enter_async_context(opening)
         await self._run(WARM_UP)
@@ -104,11 +113,57 @@ class Worker:
         self._turns += 1
         return {"bytecodes": found.bytecodes.total(), "calls": found.calls.total()}
 
+    async def _reopen(self) -> dict[str, Any]:
+        """Return the time until the closed session is ready again, and its first turn's."""
+        await self._stack.aclose()
+        gc.collect()
+        began = perf_counter_ns()
+        opening = self._system.open_session(*self._opened, self._script)
+        self._turn = await self._stack.enter_async_context(opening)
+        ready = perf_counter_ns() - began
+        first = await self._run(1)
+        return {"ready": ready, "first": first["walls"][0]}
+
+    async def _crowd(self, scenario: str, folder: str, count: int) -> dict[str, Any]:
+        """Return how many turns a second that many sessions make at once, and their memory."""
+        scripts = [Script(scenario) for _ in range(count)]
+        async with contextlib.AsyncExitStack() as stack:
+            gc.collect()
+            before = resident()
+            turns = await self._open_crowd(stack, scenario, Path(folder), scripts)
+            await asyncio.gather(*[turn() for turn in turns])  # warm
+            gc.collect()
+            memory = resident() - before
+            began = perf_counter_ns()
+            for _ in range(CROWD_LAPS):
+                await asyncio.gather(*[turn() for turn in turns])
+            seconds = (perf_counter_ns() - began) / 1e9
+        for script in scripts:
+            script.check(CROWD_LAPS + 1)
+        return {"rate": count * CROWD_LAPS / seconds, "bytes": memory / count}
+
+    async def _open_crowd(
+        self, stack: contextlib.AsyncExitStack, scenario: str, folder: Path, scripts: list[Script]
+    ) -> list[Turn]:
+        if hasattr(self._system, "open_crowd"):
+            crowd = self._system.open_crowd(scenario, folder, scripts)
+            return list(await stack.enter_async_context(crowd))
+        one = self._system.open_session
+        return [
+            await stack.enter_async_context(one(scenario, folder, script)) for script in scripts
+        ]
+
     async def _close(self) -> dict[str, Any]:
         await self._stack.aclose()
         self._script.check(self._turns)
         self._turn = None
         return {}
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process holds."""
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Counted:

@@ -44,9 +44,9 @@ class Worker:
         return dict(self._ask(do="tell"))
 
     @contextmanager
-    def session(self, scenario: str, *, in_memory: bool = False) -> Generator[None, None, None]:
+    def session(self, scenario: str, *, in_memory: bool = False) -> Generator[Path, None, None]:
         """
-        Have a new session open for *scenario*, warmed up.
+        Have a new session open for *scenario*, warmed up; yield where its files are.
 
         Its files are on disk, or in memory if that's wanted and there.
         """
@@ -54,7 +54,7 @@ class Worker:
         folder = tempfile.mkdtemp(prefix="lash-bench-", dir=place)
         try:
             self._ask(do="open", scenario=scenario, folder=folder)
-            yield
+            yield Path(folder)
             self._ask(do="close")
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -71,6 +71,16 @@ class Worker:
     def count(self) -> dict[str, int]:
         """Return what the next turn executes."""
         return dict(self._ask(do="count"))
+
+    def reopen(self) -> dict[str, float]:
+        """Return the ms until the open session, closed, is ready again, and its first turn's."""
+        return {name: ns / 1e6 for name, ns in self._ask(do="reopen").items()}
+
+    def crowd(self, scenario: str, count: int) -> dict[str, float]:
+        """Return the turns a second and the bytes a session of so many sessions at once."""
+        place = MEMORY if MEMORY.is_dir() else None
+        with tempfile.TemporaryDirectory(prefix="lash-bench-", dir=place) as folder:
+            return dict(self._ask(do="crowd", scenario=scenario, folder=folder, count=count))
 
     def measure(self, scale: float) -> dict[str, list[float]]:
         """Return what the system measures by itself."""

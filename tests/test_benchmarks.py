@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import pytest
 
 from benchmarks.environments import BARE, LASH
+from benchmarks.plots import plots
 from benchmarks.report import page
 from benchmarks.run import run
 from benchmarks.scenarios import QUICK, SCENARIOS, memory_files
 from benchmarks.script import Script
 from benchmarks.targets import judge
+from benchmarks.variants import run_crowds, run_opening, run_variants
 from benchmarks.workers import WorkerFailed, started
 
 TRIAL = replace(QUICK, name="trial", sessions=1, laps=1, growth=(5, 10))
@@ -24,7 +27,7 @@ def test_a_run_reports_every_scenario_of_both_systems() -> None:
     """
     report = run(TRIAL, (), alone=True)
 
-    wanted = [name for name in SCENARIOS if name != "S3 in memory" or memory_files()]
+    wanted = [name for name in SCENARIOS if not SCENARIOS[name].in_memory or memory_files()]
     assert wanted == list(report["turns"])
     for scenario in report["turns"].values():
         assert ["bare", "lash-sdk"] == list(scenario)
@@ -38,9 +41,11 @@ def test_a_run_reports_every_scenario_of_both_systems() -> None:
     assert {"cores", "python", "system"} == set(report["machine"])
     assert {"before", "after"} == set(report["calibration"])
     assert "lash-store-sqlite" in report["versions"]["lash-sdk"]["packages"]
-    assert all("S4" in target["name"] for target in report["targets"])
+    assert all(target["name"][:2] in ("S1", "S2", "S3", "S4") for target in report["targets"])
     assert report == json.loads(json.dumps(report))
     assert "## Growth" in page(report)
+    for drawn in plots(report).values():
+        assert "svg" in ElementTree.fromstring(drawn).tag
 
 
 def test_counts_are_the_same_on_every_run() -> None:
@@ -83,9 +88,30 @@ def test_targets_compare_with_the_fastest_peer() -> None:
         return {"ratios": {"lash-sdk": {"wall": {"median": ratio}}}}
 
     turns = {"S1": {"lash-sdk": {}, "langgraph": peer(29.0), "agno": peer(2.9)}}
-    report = {"turns": turns, "growth": {}, "instructions": {}, "hooks": {}, "starts": {}}
+    rest = ("growth", "instructions", "hooks", "starts", "opening", "crowds", "variants")
+    report: dict[str, object] = {"turns": turns, **{name: {} for name in rest}}
 
     (target,) = judge(report)
 
     assert "S1: times faster than agno, the fastest peer" == target.name
     assert not target.met
+
+
+@pytest.mark.slow
+def test_variants_and_crowds_are_measured_against_the_first() -> None:
+    """
+    A plugin that was never called, or an observer that saw nothing, would cost nothing.
+    """
+    form = replace(TRIAL, many=10)
+
+    plugins, watched = run_variants("S8", form), run_variants("S10", form)
+    crowds, opened = run_crowds((BARE, LASH), form), run_opening(form)
+
+    counts = [each["bytecodes"] for each in plugins.values()]
+    assert sorted(counts) == counts
+    assert counts[0] < counts[1]
+    assert watched["an observer"]["bytecodes"] > watched["never an observer"]["bytecodes"]
+    assert {"bare", "lash-sdk"} == set(opened)
+    assert ["bare", "lash-sdk", "lash-sdk, durable, turn", "lash-sdk, durable, effect"] == list(
+        crowds
+    )

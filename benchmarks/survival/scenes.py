@@ -24,7 +24,7 @@ from lash_sdk.json import encode
 from lash_sdk.messages import Message, Text, user
 
 SCENE: Final = HERE / "survival" / "scene.py"
-LONGEST: Final = 120.0
+LONGEST: Final = 60.0
 """Seconds that one process may take."""
 
 TURNS: Final = 100

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.script import DURABLE, SUMS_AS_JSON, Script, ask
+from benchmarks.script import DURABLE, FORKED, SUMS_AS_JSON, Script, ask
 
 PACKAGES = ()
 
@@ -28,7 +28,7 @@ async def open_session(
 ) -> AsyncGenerator[Callable[[], Awaitable[str]], None]:
     """Yield what runs a turn and returns its answer."""
     db = open_database(folder / "bare.db") if scenario in DURABLE else None
-    history: list[Message] = []
+    history = load(db) if db is not None else []
 
     async def model(messages: list[Message]) -> Message:
         if await script.wants_tools():
@@ -53,20 +53,33 @@ async def open_session(
             save(db, start, history[start:])
         return str(history[-1]["content"])
 
+    async def commit() -> str:
+        script.asked += 1
+        history.append({"role": "user", "content": ""})
+        if db is not None:
+            save(db, len(history) - 1, history[-1:])
+        return script.answer
+
     try:
-        yield turn
+        yield commit if scenario == FORKED else turn
     finally:
         if db is not None:
             db.close()
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Return a new database for one session's messages."""
+    """Return the database for one session's messages."""
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
-    db.execute("CREATE TABLE messages (at INTEGER PRIMARY KEY, body TEXT NOT NULL)")
+    db.execute("CREATE TABLE IF NOT EXISTS messages (at INTEGER PRIMARY KEY, body TEXT NOT NULL)")
     return db
+
+
+def load(db: sqlite3.Connection) -> list[Message]:
+    """Return the session's messages."""
+    rows = db.execute("SELECT body FROM messages ORDER BY at").fetchall()
+    return [json.loads(body) for (body,) in rows]
 
 
 def save(db: sqlite3.Connection, start: int, messages: list[Message]) -> None:
