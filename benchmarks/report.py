@@ -27,7 +27,8 @@ hand with a history of dicts and, where durable, one SQLite transaction a turn (
 NOTES: Final = """\
 What each system does in these turns is in `benchmarks/systems` and
 `benchmarks/peers`. lash-sdk runs with `durability="turn"` unless said, and with
-`synchronous=FULL`. S8, S10 and S11 compare ours with itself or with the floor.
+`synchronous=FULL`, and with no plugin but its store's. S8, S10 and S11 compare ours
+with itself or with the floor.
 agno remembers nothing between turns in memory, its default. pydantic-ai brings no
 persistence: a turn's new messages are written by hand, as its documentation shows.
 A model call takes one trip round the event loop in every system.

@@ -17,6 +17,7 @@ from lash_sdk.ports import Emit, Model, ModelAnswer, ModelRequest
 from lash_sdk.session import Session
 from lash_sdk.tools import Tool
 from lash_sdk.usage import Usage
+from lash_store_sqlite.plugin import SqlitePlugin
 
 PACKAGES = ("lash-sdk", "lash-store-sqlite", "pydantic", "pluggy", "apsw")
 
@@ -51,7 +52,8 @@ def application(scenario: str, folder: Path, model: Model, add: Tool) -> Lash:
         model=model,
         store=f"sqlite:///{folder / 'lash.db'}" if scenario in DURABLE else "memory:",
         tools=[add] if scenario in WITH_TOOLS else [],
-        plugins=plugins,
+        plugins=[SqlitePlugin, *plugins],
+        autoload=False,  # what else is installed here isn't what's measured
         durability="effect" if scenario == "S3 effect" else "turn",
     )
 
