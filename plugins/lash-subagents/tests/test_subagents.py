@@ -248,3 +248,18 @@ async def test_an_unknown_agent_is_told_with_those_there_are() -> None:
     async with app(answer) as lash:
         found = await outcome(lash)
         assert isinstance(found, Failure) and "unknown_agent" == found.code
+
+
+async def test_the_tools_are_made_once_a_session() -> None:
+    """
+    They're asked for before each model call, and their schemas are dear.
+    """
+    made: list[Any] = []
+
+    async with app(lambda request: "hello") as lash:
+        session = await lash.session("s")
+        for _ in range(2):
+            await session.run("Hi")
+            made.append(session.catalogue["spawn_agent"][0])
+
+    assert made[0] is made[1]

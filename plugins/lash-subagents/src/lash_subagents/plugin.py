@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -89,6 +90,11 @@ class SubagentsPlugin(Plugin):
     @hooks.provide_tools
     def tools(self, ctx: SessionContext) -> Sequence[Tool]:
         """Return the two tools; where nobody may go deeper they're hidden."""
+        return self.made
+
+    @cached_property
+    def made(self) -> Sequence[Tool]:
+        """The two tools, made once a session: they're asked for before each model call."""
         config: Config = self.config
         kinds = "; ".join(f"{name!r}: {each.about}" for name, each in config.capabilities.items())
 
