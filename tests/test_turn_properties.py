@@ -85,7 +85,10 @@ FAULTS: dict[str, tuple[str, str]] = {
         "issues = turn.issues\n    tokens",
     ),
     "a turn at work can be refused": ("turn.step != 1", "False"),
-    "all calls share one row": ("id=turn.key", "id=turn.id"),
+    "all calls share one row": (
+        "events.usage_row(event, turn.id, turn.session)",
+        '__import__("dataclasses").replace(events.usage_row(event, turn.id, ""), id=turn.id)',
+    ),
     "what the model said is dropped": (
         "kept = (message,) if calls or message.text.strip() else ()",
         "kept = (message,) if calls else ()",

@@ -8,7 +8,7 @@ all it takes for `session.children` and the roles to be there.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from .background import Attempt, TaskChanged, TaskRecord, TaskSpec
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .state import authority_of
     from .turns import TurnHandle
 
-_HOMES = {
+_HOMES: Final = {
     "background": ("Attempt", "TaskChanged", "TaskRecord", "TaskSpec"),
     "direct": ("DirectAnswer", "DirectRequest"),
     "errors": (
@@ -80,7 +80,7 @@ _HOMES = {
     "state": ("authority_of",),
     "turns": ("TurnHandle",),
 }
-_WHERE = {name: home for home, names in _HOMES.items() for name in names}
+_WHERE: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Attempt",

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lash_sdk.errors import InvalidInput, ModelError
 from lash_sdk.graph import History
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .plugin import Config
     from .tree import Tree
 
-ANY: JsonObject = {"type": "object"}
+ANY: Final[JsonObject] = {"type": "object"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
