@@ -181,13 +181,19 @@ class Model:
         if commit.turn is not None:
             self._clear(commit.session, commit.turn)
         for child in commit.children:
-            self.sessions[child].head = replace(self.sessions[child].head, pending=None)
+            self._show(child, commit.operation, head.pending)
         self._orphan(commit.session, commit.operation)
 
     def children(self, session: str, turn: str) -> list[str]:
         """Return the sessions that wait for a turn of *session*."""
         heads = [found.head for found in self.sessions.values()]
         return [h.session for h in heads if (h.parent, h.pending) == (session, turn)]
+
+    def _show(self, session: str, turn: str, wait: str | None) -> None:
+        """Let a session be seen, or wait for *wait* in place of *turn*; and those under it."""
+        self.sessions[session].head = replace(self.sessions[session].head, pending=wait)
+        for child in self.children(session, turn):
+            self._show(child, turn, wait)
 
     def _orphan(self, session: str, turn: str) -> None:
         for child in self.children(session, turn):
