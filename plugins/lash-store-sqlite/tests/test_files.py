@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from lash_sdk.graph import chain
 from lash_sdk.messages import Blob, assistant, user
 from lash_sdk.testing.store_turns import loaded, turn
 from lash_store_sqlite import SqliteStore
-from lash_store_sqlite.connection import connect, create
+from lash_store_sqlite.connection import BUSY_TIMEOUT, connect, create
 from lash_store_sqlite.schema import APPLICATION_ID, PAGE_SIZE, VERSION
 
 
@@ -62,6 +63,24 @@ def test_sqlite_is_past_the_corruption_of_the_log() -> None:
     Versions 3.7.0 to 3.51.2 can lose a reset of the log to a second connection.
     """
     assert (3, 51, 3) <= tuple(int(n) for n in apsw.sqlite_lib_version().split("."))
+
+
+async def test_a_file_that_somebody_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    """
+    On a busy disk that takes longer than SQLite itself waits.
+    """
+    path = tmp_path / "a.db"
+    maker = apsw.Connection(str(path))
+    maker.execute("begin exclusive")
+    store = SqliteStore(path)
+    opening = asyncio.ensure_future(store.open())
+    await asyncio.wait([opening], timeout=2 * BUSY_TIMEOUT / 1000)
+    maker.execute("rollback")
+    maker.close()
+    await opening
+
+    assert 1 == (await store.commit(turn("a", 0))).revision
+    await store.close()
 
 
 async def test_an_opened_file_holds_no_session(tmp_path: Path) -> None:

@@ -71,9 +71,9 @@ def create(path: str, patience: float) -> None:
     try:
         db.execute(f"pragma busy_timeout={BUSY_TIMEOUT}")
         db.execute(f"pragma page_size={PAGE_SIZE}")
-        if not _tables(db):
+        if not retried(lambda: _tables(db), patience):
             retried(lambda: _make_tables(db), patience)
-        version = _check_version(db, path)
+        version = retried(lambda: _check_version(db, path), patience)
         if db.readonly("main"):
             raise StoreError(f"can't write {path!r}: make it writable, or move it")
         if version < VERSION:
@@ -98,7 +98,7 @@ def connect(path: str, patience: float) -> apsw.Connection:
     try:
         for name, value in PRAGMAS.items():
             retried(partial(db.pragma, name, value), patience)
-            if (found := db.pragma(name)) != value:
+            if (found := retried(partial(db.pragma, name), patience)) != value:
                 raise StoreError(
                     f"{path!r}: expected pragma {name}={value!r}, found {found!r};"
                     " keep it on a local disk"
