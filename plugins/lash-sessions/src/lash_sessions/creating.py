@@ -62,6 +62,7 @@ async def create(tree: Tree, asker: Asker, given: object) -> SessionHandle:
     try:
         plan = await _plan(tree, live, id, key, request)
         if key is not None and await _is_there(tree, live, id):
+            live.do(Deed(child=id))  # the process may have ended before that was on record
             made = await _again(tree, replace(plan, birth=None), key)
         else:
             made = await _carry_out(tree, live, plan)
