@@ -473,7 +473,7 @@ async def test_input_reaches_a_running_turn_without_waiting_for_it() -> None:
         await role.create(SessionRequest(id="kid"))
         turn = await role.start_turn_stream("kid", "x")
         await asyncio.sleep(0.01)
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(20):
             key = await role.inject_turn_input("kid", "psst", key="k")
             assert key == await role.inject_turn_input("kid", "psst", key="k")
         gate.set()
@@ -558,7 +558,7 @@ async def test_handoffs_that_go_round_lead_nowhere() -> None:
         from lash_sessions.state import remember
 
         remember(follower._lane.live, successor="parent")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(20):
             assert "parent" == (await parent.run("hi")).session
 
 

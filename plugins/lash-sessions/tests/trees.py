@@ -108,12 +108,16 @@ class Played:
     running: Counter[str] = field(default_factory=Counter)
     most: int = 0
     wrong: list[str] = field(default_factory=list)
+    slow: bool = False
+    below: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: Any) -> Any:
         self.running[request.session] += 1
         self.most = max(self.most, self.running[request.session])
         try:
-            await asyncio.sleep(0.001)
+            if request.session != "root":
+                self.below.set()
+            await asyncio.sleep(0.05 if self.slow and request.session != "root" else 0.001)
         finally:
             self.running[request.session] -= 1
         self.answers += 1
@@ -161,7 +165,7 @@ async def play(story: Story) -> None:
     """Let a story happen, and check everything that has to hold."""
     PLANS.clear()
     PLANS.update({each.id: each for each in story.root.all()})
-    played, store = Played(), FlakyStore(story.failing)
+    played, store = Played(slow=story.cancelled), FlakyStore(story.failing)
     before = asyncio.all_tasks()
 
     async def act(ctx: ToolContext) -> str:
@@ -172,7 +176,7 @@ async def play(story: Story) -> None:
         root = await lash.session("root")
         running = asyncio.create_task(root.run(json.dumps(story.root.to_json())))
         if story.cancelled:
-            await asyncio.sleep(0.003)
+            await first(running, played.below)
             await root.cancel()
         record = None
         with contextlib.suppress(LashError):
@@ -196,6 +200,14 @@ async def play(story: Story) -> None:
         await check(lash, story, played, stopped=stopped)
     leaked = [task for task in asyncio.all_tasks() - before if not task.done()]
     assert [] == leaked, "a task is left"
+
+
+async def first(running: asyncio.Task[Any], event: asyncio.Event) -> None:
+    """Wait until a child is at work, or the whole is over."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    await asyncio.wait((waiting,))
 
 
 def lasting(plan: Plan) -> set[str]:

@@ -225,7 +225,7 @@ async def test_cancelling_the_maker_stops_its_agents() -> None:
         session = await lash.session("s")
         running = asyncio.create_task(session.run("go"))
         await begun.wait()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await session.cancel()
             turn = await running
 
