@@ -75,7 +75,7 @@ async def run(make: MakePlace, point: Point | None) -> Case:
 
 async def left(before: set[asyncio.Task[Any]]) -> list[str]:
     """Return the tasks and threads that nobody ended, though a moment was theirs."""
-    until = time.monotonic() + 2
+    until = time.monotonic() + 20
     while True:
         tasks = [task.get_name() for task in asyncio.all_tasks() - before]
         threads = [thread.name for thread in threading.enumerate() if "lash" in thread.name]
