@@ -48,7 +48,7 @@ class Case:
 
 async def run(make: MakePlace, point: Point | None) -> Case:
     """Return what comes of the reference turn when it's ended at *point*, or nowhere."""
-    case, tasks = Case(), asyncio.all_tasks()
+    case, tasks, threads = Case(), asyncio.all_tasks(), set(threading.enumerate())
     hand = HANDS[point.mode]() if point else None
     with tempfile.TemporaryDirectory(prefix="lash-crash-", dir=ROOM) as folder:
         place = make(Path(folder) / "place")
@@ -62,7 +62,7 @@ async def run(make: MakePlace, point: Point | None) -> Case:
             stage.gate, stage.hand = Gate(), None
             again = await recover(stage, acked=("input", "k") in case.acks)
             end, wrong = await examine(place, case.acks)
-            case.wrong += [*played.wrong, *again.wrong, *wrong, *await left(tasks)]
+            case.wrong += [*played.wrong, *again.wrong, *wrong, *await left(tasks, threads)]
             case.found = f"{played.after} {end} {ledger.count('note')} {ledger.count('send')}"
         except LashError as error:
             case.wrong.append(f"nobody could go on: {type(error).__name__}: {error}")
@@ -73,12 +73,13 @@ async def run(make: MakePlace, point: Point | None) -> Case:
     return case
 
 
-async def left(before: set[asyncio.Task[Any]]) -> list[str]:
+async def left(before: set[asyncio.Task[Any]], others: set[threading.Thread]) -> list[str]:
     """Return the tasks and threads that nobody ended, though a moment was theirs."""
     until = time.monotonic() + 20
     while True:
         tasks = [task.get_name() for task in asyncio.all_tasks() - before]
-        threads = [thread.name for thread in threading.enumerate() if "lash" in thread.name]
+        new = set(threading.enumerate()) - others
+        threads = [thread.name for thread in new if "lash" in thread.name]
         if not (tasks or threads) or time.monotonic() > until:
             return [f"still running: {each}" for each in (*tasks, *threads)]
         await asyncio.sleep(0.001)
