@@ -5,6 +5,7 @@ Roles: a hook can do what its table row says, and nothing besides.
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, Final
 
 import pytest
@@ -14,6 +15,8 @@ from lash_sdk.errors import InvalidInput, PluginConflict, Unavailable
 from lash_sdk.hooks import HOOKS, Action, Allow, Ask
 from lash_sdk.outcomes import Failure, Success
 from lash_sdk.ports import ROLES
+from lash_sdk.ports import roles as role_protocols
+from lash_sdk.session.roles import Own
 from lash_sdk.testing import ScriptedModel, call, reply
 from lash_sdk.tools import tool
 
@@ -276,3 +279,24 @@ def test_an_allow_is_no_role() -> None:
     Decisions are values: what a gate may do is answer.
     """
     assert not hasattr(Allow(), "role")
+
+
+KERNELS = (
+    role_protocols.SnapshotRole,
+    role_protocols.CatalogueRole,
+    role_protocols.ToolStateRole,
+    role_protocols.GraphRole,
+    role_protocols.TraceRole,
+)
+
+
+@pytest.mark.parametrize("protocol", KERNELS, ids=lambda each: each.__name__)
+def test_the_kernels_roles_take_what_their_protocols_say(protocol: type) -> None:
+    """
+    Authors write against the protocol and get the kernel's object.
+    """
+    methods = {name: each for name, each in vars(protocol).items() if not name.startswith("_")}
+
+    assert methods
+    for name, method in methods.items():
+        assert list(signature(method).parameters) == list(signature(getattr(Own, name)).parameters)

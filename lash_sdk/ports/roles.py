@@ -114,7 +114,7 @@ class LifecycleRole(Protocol):
         """Close a session that was made; an unknown one is closed already."""
         ...
 
-    async def inject_turn_input(self, session: str, message: Any) -> str:
+    async def inject_turn_input(self, session: str, input: Any) -> str:
         """Hand a session input for its next checkpoint; return the input's id."""
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from inspect import signature
 from typing import Any, Final
 
 import pytest
@@ -12,9 +13,10 @@ from lash_sdk.contexts import ToolContext, TurnContext
 from lash_sdk.errors import LashError, Unavailable
 from lash_sdk.hooks import HOOKS, Ask
 from lash_sdk.ports import ROLES
+from lash_sdk.ports import roles as role_protocols
 from lash_sdk.testing import call, reply
 from lash_sdk.tools import tool
-from lash_sessions import SessionRequest
+from lash_sessions import SessionRequest, roles
 
 from .making import acting, app, children
 
@@ -217,3 +219,27 @@ async def test_after_a_turns_end_its_relay_tells_nothing() -> None:
         with pytest.raises(StopAsyncIteration):
             await anext(stream)
         assert not issubclass(StopAsyncIteration, LashError)
+
+
+BROUGHT = {
+    role_protocols.LifecycleRole: roles.Lifecycle,
+    role_protocols.TurnRole: roles.Turns,
+    role_protocols.TaskRole: roles.Background,
+    role_protocols.MonitorRole: roles.Watching,
+    role_protocols.DirectRole: roles.Direct,
+}
+
+
+@pytest.mark.parametrize("protocol", BROUGHT, ids=lambda each: each.__name__)
+def test_the_roles_take_at_least_what_the_kernels_protocols_say(protocol: type) -> None:
+    """
+    Authors write against the protocol; what's more than it has a default.
+    """
+    methods = {name: each for name, each in vars(protocol).items() if not name.startswith("_")}
+
+    assert methods
+    for name, method in methods.items():
+        wanted = list(signature(method).parameters)
+        taken = list(signature(getattr(BROUGHT[protocol], name)).parameters.values())
+        assert wanted == [each.name for each in taken[: len(wanted)]]
+        assert all(each.default is not each.empty for each in taken[len(wanted) :])
