@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .background import Attempt, TaskChanged, TaskRecord, TaskSpec
+    from .children import Children
     from .direct import DirectAnswer, DirectRequest
     from .errors import (
         HandoffMissing,
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
         child,
         handoff,
     )
-    from .roles import Children
     from .spending import difference
     from .state import authority_of
+    from .tasks import Attempt, TaskChanged, TaskRecord, TaskSpec
     from .turns import TurnHandle
 
 _HOMES: Final = {
-    "background": ("Attempt", "TaskChanged", "TaskRecord", "TaskSpec"),
+    "children": ("Children",),
     "direct": ("DirectAnswer", "DirectRequest"),
     "errors": (
         "HandoffMissing",
@@ -75,9 +75,9 @@ _HOMES: Final = {
         "child",
         "handoff",
     ),
-    "roles": ("Children",),
     "spending": ("difference",),
     "state": ("authority_of",),
+    "tasks": ("Attempt", "TaskChanged", "TaskRecord", "TaskSpec"),
     "turns": ("TurnHandle",),
 }
 _WHERE: Final = {name: home for home, names in _HOMES.items() for name in names}

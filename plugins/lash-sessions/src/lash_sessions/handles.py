@@ -13,8 +13,8 @@ from lash_sdk.json import Json
 from lash_sdk.outcomes import Cancelled, Failure, Success, ToolOutcome
 from lash_sdk.tools import as_json
 
-from .background import TaskRecord
 from .errors import TaskExists, UnknownTask
+from .tasks import TaskRecord
 
 if TYPE_CHECKING:
     from .tree import Tree

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from lash_sdk.errors import InvalidInput
 
-from .background import TaskSpec, TaskState
 from .errors import UnknownMonitor
 from .processes import Shell, Where
 from .state import recall, remember
+from .tasks import TaskSpec, TaskState
 
 if TYPE_CHECKING:
     from lash_sdk.dispatch.live import Live

@@ -13,7 +13,7 @@ from lash_sdk.errors import LashError, SessionDeleted, SessionExists
 from lash_sdk.policy import GRACE
 from lash_sdk.ports import Asker, SessionHost, SessionSpec
 
-from . import handoffs, recovery, roles, spending
+from . import children, handoffs, recovery, spending
 from .background import Tasks
 from .errors import UnknownSession
 from .handles import Handles
@@ -86,7 +86,7 @@ class Tree:
 
     def role(self, name: str, asker: Asker) -> Any:
         """Return the role's object for whoever asks; "children" has all of them."""
-        return roles.ROLES[name](self, asker)
+        return children.ROLES[name](self, asker)
 
     async def route(self, live: Live) -> Session | None:
         """Return a handle of the session that a turn on *live* is to run in; None: itself."""
