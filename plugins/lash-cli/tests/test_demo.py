@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lash_cli.demo import FILES
+
 from .running import Machine
 
 
@@ -30,6 +32,17 @@ def test_without_weights_it_fails(machine: Machine, tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert "demo failed: lash models ended with exit code 1" in ran.stderr
     assert "really happened" not in ran.stdout
+
+
+def test_no_other_plugin_takes_part(machine: Machine) -> None:
+    """With another's tools beside its own, so small a model calls the wrong one."""
+    for name, text in FILES.items():
+        path = machine.work / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    listed = machine.lash("plugins", "list", "--json").body
+
+    assert {"local", "sqlite", "standard"} == {r["name"] for r in listed if r["state"] == "on"}
 
 
 @pytest.mark.slow

@@ -23,6 +23,8 @@ FILES: Final = {
     "data/report.txt": "Sales rose by 12 percent in March.\n",
     "data/costs.csv": "month,costs\nmarch,310\n",
     "data/todo.txt": "Call the printer.\n",
+    # a plugin with tools of its own, sub-agents say, would be more than so small a model can take
+    "lash.toml": '[plugins]\nonly = ["local", "sqlite", "standard"]\n',
 }
 QUESTIONS: Final = (
     ("How much is 17 times 23?", ("391",)),
@@ -32,7 +34,8 @@ QUESTIONS: Final = (
 
 HEAD: Final = """\
 lash demo: three questions in one session, a process for each, then one that is killed
-in the middle of its turn. No API key.
+in the middle of its turn. No API key. Whatever else is installed, three plugins take
+part: lash.toml in the demo's folder says [plugins] only = ["local", "sqlite", "standard"].
 
 The model is SmolLM2-135M on this machine's CPU. With 135 million parameters it shows
 the machinery, not intelligence: other questions will often get silly answers. Point
