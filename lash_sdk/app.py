@@ -270,7 +270,7 @@ class Lash:
         live = self._live(spec, policy)
         if spec.birth is not None:
             await bear(self._store, spec.id, spec.birth)
-        await open_live(live, keep=spec.kept, unseen=spec.unseen)
+        await open_live(live, self._roles.host.live, keep=spec.kept, unseen=spec.unseen)
         if own is not None and live.policy.model != own.name:
             own = None  # the session was configured to use another
         lane = Lane(live, replace(self._rules, kept=spec.kept), own)

@@ -7,11 +7,11 @@ with a hash; the commit's own hash chains them to the commit before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
-from typing import TypeAlias
 
-from .graph import Node, check_pairs
+from .errors import StoreCorrupt
+from .graph import Node, Part, check_pairs, joined
 from .json import Json, Value, digest, encode, encode_known, frozen
 from .messages import Blob, Message
 from .usage import UsageRow
@@ -127,11 +127,11 @@ class Commit:
         parts += [usage_part(row) for row in self.usage]
         parts += [("inbox", key, b"") for key in self.consumed]
         parts += [("child", child, b"") for child in self.children]
-        parts += [("row", _key(r.plugin, r.name), encode(r.body)) for r in self.rows]
+        parts += [("row", joined(r.plugin, r.name), encode(r.body)) for r in self.rows]
         if self.restore is not None:
             parts.append(("restore", self.restore, b""))
         if self.parent is not None:
-            parts.append(("parent", _key(self.parent, self.pending or ""), b""))
+            parts.append(("parent", joined(self.parent, self.pending or ""), b""))
         parts.append(("head", self.leaf or "", b"%d" % self.turns))
         return parts
 
@@ -144,13 +144,9 @@ class Commit:
         return chain_hash(parent, self.operation, map(part_hash, self.parts()))
 
 
-Part: TypeAlias = tuple[str, str, bytes]
-"""A part of a commit: its kind, its key and its bytes."""
-
-
 def node_part(node: Node) -> Part:
     """Return a node as a part."""
-    return (node.kind, _key(node.id, node.parent or ""), node.data)
+    return (node.kind, joined(node.id, node.parent or ""), node.data)
 
 
 def usage_part(row: UsageRow) -> Part:
@@ -161,17 +157,43 @@ def usage_part(row: UsageRow) -> Part:
 def part_hash(part: Part) -> str:
     """Return the sha256 of one part: its kind, its key and its bytes."""
     kind, key, data = part
-    return digest(_key(kind, key).encode("utf-8", "surrogatepass") + data)
+    return digest(joined(kind, key).encode("utf-8", "surrogatepass") + data)
 
 
 def chain_hash(parent: str, operation: str, hashes: Iterable[str]) -> str:
     """Return the sha256 over the parent's hash, the operation id and the parts."""
-    return digest(_key(parent, operation, *hashes).encode("utf-8", "surrogatepass"))
+    return digest(joined(parent, operation, *hashes).encode("utf-8", "surrogatepass"))
 
 
-def _key(*names: str) -> str:
-    """Return *names* as one text, each with its length, so that none runs into another."""
-    return "".join([f"{len(name)}:{name}" for name in names])
+@frozen
+class Seal:
+    """
+    What a stored commit says that its parts are, once its own hash is known to be right.
+
+    Attributes:
+        hashes: The sha256 of each part, in their order.
+    """
+
+    session: str
+    revision: int
+    hashes: Sequence[str]
+
+    def check(self, part: Part) -> None:
+        """
+        Accept a part of the commit.
+
+        Raises:
+            StoreCorrupt: It has no part like that.
+        """
+        if part_hash(part) not in self.hashes:
+            raise self.broken(f"{part[0]} {part[1]!r}")
+
+    def broken(self, what: str) -> StoreCorrupt:
+        """Return the error for what isn't as it was stored."""
+        return StoreCorrupt(
+            f"session {self.session!r}: {what} isn't what was stored;"
+            f" revision {self.revision - 1} is the last good one"
+        )
 
 
 @frozen

@@ -7,13 +7,13 @@ sees. Appending copies nothing, and nobody who holds a view sees it change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import ClassVar, Final, TypeAlias, overload
+from typing import ClassVar, Final, TypeAlias, cast, overload
 
 from .errors import InvalidHistory, StoreCorrupt
-from .json import Json, encode_known, frozen
+from .json import Json, decode, encode_known, frozen
 from .messages import Message
 from .outcomes import Ending, ToolRecord
 
@@ -55,66 +55,102 @@ Content: TypeAlias = Message | ToolRecord | Ending | Note | Raw
 MESSAGE: Final = "message"
 
 
+Part: TypeAlias = tuple[str, str, bytes]
+"""A part of a commit: its kind, its key and its bytes."""
+
+Seal: TypeAlias = Callable[[Part], None]
+"""Accepts a part that's what was stored; raises `StoreCorrupt` for any other."""
+
+
 @frozen
 class Node:
     """
     One entry of a session graph.
 
+    What comes out of a store is read, and made sure of, when somebody asks for it:
+    `value` and `data` then raise `StoreCorrupt` if it isn't what was stored, or is
+    a message that can't be one.
+
     Attributes:
         id: "<turn id>:<ordinal>", unique in the store.
         parent: The node before it on its path; None for a root.
-        value: A `Message`, a `ToolRecord`, a `Note`, or `Raw`.
+        kind: "message", "tool", "plugin", or a word that a later version knows.
     """
 
     id: str
     parent: str | None
-    value: Content
-    _data: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    kind: str
+    _value: Content | None = None
+    _data: bytes | None = None
+    _seal: Seal | None = None
+
+    @classmethod
+    def of(cls, id: str, parent: str | None, value: Content) -> Node:
+        """Return a new node."""
+        kind = MESSAGE if isinstance(value, Message) else value.kind
+        return cls(id=id, parent=parent, kind=kind, _value=value)
+
+    @classmethod
+    def stored(cls, id: str, parent: str | None, kind: str, data: bytes, seal: Seal) -> Node:
+        """Return the node that's kept as *data*, if *seal* accepts it once it's read."""
+        return cls(id=id, parent=parent, kind=kind, _data=data, _seal=seal)
 
     @property
-    def kind(self) -> str:
-        """ "message", "tool", "plugin", or a word that a later version knows."""
-        return MESSAGE if isinstance(self.value, Message) else self.value.kind
+    def value(self) -> Content:
+        """A `Message`, a `ToolRecord`, an `Ending`, a `Note`, or `Raw`."""
+        if self._value is None:
+            value = read_value(self.id, self.kind, decode(self.data))
+            object.__setattr__(self, "_value", value)
+            return value
+        return self._value
 
     @property
     def data(self) -> bytes:
         """The canonical bytes of the value, made once."""
-        if self._data is None:
-            return self.keep(encode_known(self.value.to_json()))
-        return self._data
-
-    def keep(self, data: bytes) -> bytes:
-        """Return *data*, kept as the canonical bytes of the value."""
-        object.__setattr__(self, "_data", data)
+        data = self._data
+        if data is None:
+            data = encode_known(self.value.to_json())
+            object.__setattr__(self, "_data", data)
+        elif self._seal is not None:
+            self._seal((self.kind, joined(self.id, self.parent or ""), data))
+            object.__setattr__(self, "_seal", None)
         return data
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Node):
+            return NotImplemented
+        return (self.id, self.parent, self.value) == (other.id, other.parent, other.value)
 
-def read_node(
-    id: str, parent: str | None, kind: str, body: Json, data: bytes | None = None
-) -> Node:
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"Node(id={self.id!r}, parent={self.parent!r}, kind={self.kind!r})"
+
+
+def joined(*names: str) -> str:
+    """Return *names* as one text, each with its length, so that none runs into another."""
+    return "".join([f"{len(name)}:{name}" for name in names])
+
+
+def read_value(id: str, kind: str, body: Json) -> Content:
     """
-    Return the node that was stored; a kind we don't know is kept as it is.
-
-    *data* are the canonical bytes of *body*, if they're at hand.
+    Return what a node was stored as; a kind we don't know is kept as it is.
 
     Raises:
         StoreCorrupt: A message's body isn't one, or its parts don't fit its role.
     """
     try:
-        value = Message.from_json(body) if kind == MESSAGE else Raw(kind=kind, body=body)
+        return Message.from_json(body) if kind == MESSAGE else Raw(kind=kind, body=body)
     except StoreCorrupt as error:
         raise StoreCorrupt(f"node {id!r}: {error}") from error
-    node = Node(id=id, parent=parent, value=value)
-    if data is not None:
-        node.keep(data)
-    return node
 
 
 def chain(turn: str, parent: str | None, values: Iterable[Content]) -> tuple[Node, ...]:
     """Return *values* as nodes of *turn*, each the parent of the next."""
     nodes = []
     for ordinal, value in enumerate(values):
-        node = Node(id=f"{turn}:{ordinal}", parent=parent, value=value)
+        node = Node.of(f"{turn}:{ordinal}", parent, value)
         nodes.append(node)
         parent = node.id
     return tuple(nodes)
@@ -132,6 +168,13 @@ class Graph:
     _index: dict[str, int] = field(default_factory=dict)
     _size: int = 0
     leaf: str | None = None
+    _forks: bool = False
+
+    @property
+    def branched(self) -> bool:
+        """Whether there are nodes that the leaf doesn't stand on."""
+        last = self._log[self._size - 1].id if self._size else None
+        return self._forks or self.leaf != last
 
     def append(self, nodes: Sequence[Node]) -> Graph:
         """
@@ -162,16 +205,19 @@ class Graph:
         if len(log) != self._size:  # somebody else grew the shared log: this view gets its own
             log = log[: self._size]
             index = {node.id: at for at, node in enumerate(log)}
+        last, forks = log[-1].id if log else None, self._forks
         for node in nodes:
             if node.id in index:
                 raise InvalidHistory(f"node {node.id!r} is there already")
             if node.parent is not None and node.parent not in index:
                 raise InvalidHistory(f"node {node.id!r}: parent {node.parent!r} isn't there")
-            index[node.id] = len(log)
+            forks = forks or node.parent != last
+            last = node.id
+            index[last] = len(log)
             log.append(node)
         if leaf is not None and leaf not in index:
             raise InvalidHistory(f"no node {leaf!r}")
-        return Graph(log, index, len(log), leaf)
+        return Graph(log, index, len(log), leaf, forks)
 
     def at(self, leaf: str | None) -> Graph:
         """
@@ -182,7 +228,7 @@ class Graph:
         """
         if leaf is not None and leaf not in self:
             raise InvalidHistory(f"no node {leaf!r}")
-        return Graph(self._log, self._index, self._size, leaf)
+        return Graph(self._log, self._index, self._size, leaf, self._forks)
 
     def node(self, id: str) -> Node:
         """
@@ -251,17 +297,26 @@ class History(Sequence[Message]):
     The messages on a path: a shared base and what came after it.
 
     It's what a model is sent and a hook looks at. `plus` copies nothing of the
-    base, so a turn's cost doesn't depend on the session's length.
+    base, so a turn's cost doesn't depend on the session's length. A message out of
+    a store is read when it's looked at; looking raises what `Node.value` raises.
     """
 
     __slots__ = ("_base", "_more", "_size")
 
     def __init__(
-        self, base: list[Message] | None = None, size: int | None = None, more: _Messages = ()
+        self,
+        base: list[Message] | list[Node] | list[Message | Node] | None = None,
+        size: int | None = None,
+        more: _Messages = (),
     ) -> None:
-        self._base: list[Message] = [] if base is None else base
+        self._base = cast("list[Message | Node]", [] if base is None else base)
         self._size = len(self._base) if size is None else size
         self._more = more
+
+    @classmethod
+    def of(cls, nodes: Iterable[Node]) -> History:
+        """Return the messages among the *nodes* of a path."""
+        return cls([node for node in nodes if node.kind == MESSAGE])
 
     def plus(self, messages: _Messages) -> History:
         """Return this history with *messages* after it, the base shared."""
@@ -283,19 +338,23 @@ class History(Sequence[Message]):
     def __getitem__(self, at: slice) -> Sequence[Message]: ...
     def __getitem__(self, at: int | slice) -> Message | Sequence[Message]:
         if isinstance(at, slice):
-            return tuple(self)[at]
+            return tuple([self[each] for each in range(*at.indices(len(self)))])
         size = len(self)
         if not -size <= at < size:
             raise IndexError(f"message {at} of {size}")
         at %= size
-        return self._base[at] if at < self._size else self._more[at - self._size]
+        return _message(self._base[at]) if at < self._size else self._more[at - self._size]
 
     def __len__(self) -> int:
         return self._size + len(self._more)
 
     def __iter__(self) -> Iterator[Message]:
-        yield from islice(self._base, self._size)
+        yield from map(_message, islice(self._base, self._size))
         yield from self._more
+
+
+def _message(held: Message | Node) -> Message:
+    return held if isinstance(held, Message) else held.value  # type: ignore[return-value]
 
 
 def check_pairs(messages: Iterable[Message]) -> None:

@@ -7,8 +7,9 @@ is a part of `output`, so that `total` counts each token once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar, overload
 
 from .errors import InvalidInput
 from .json import Value, frozen
@@ -95,44 +96,81 @@ class UsageRow(Value, title="usage row"):
     estimated: bool = False
 
 
+class Unread(Sequence[UsageRow]):
+    """Rows out of a store, which *read* returns once somebody looks at them."""
+
+    __slots__ = ("_read", "_rows")
+
+    def __init__(self, read: Callable[[], Sequence[UsageRow]]) -> None:
+        self._read = read
+        self._rows: Sequence[UsageRow] | None = None
+
+    @overload
+    def __getitem__(self, at: int) -> UsageRow: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[UsageRow]: ...
+    def __getitem__(self, at: int | slice) -> UsageRow | Sequence[UsageRow]:
+        return self._all()[at]
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def _all(self) -> Sequence[UsageRow]:
+        if self._rows is None:
+            self._rows = self._read()
+        return self._rows
+
+
 class Ledger:
     """
-    A session's rows by id, with their sum kept as they come.
+    A session's rows by id, with their sum.
 
-    A row that's there already is not counted again.
+    A row that's there already is not counted again. Rows are only looked at when
+    somebody asks; asking raises what reading one out of a store does.
     """
 
-    def __init__(self, rows: Iterable[UsageRow] = ()) -> None:
+    def __init__(self, rows: Sequence[UsageRow] = ()) -> None:
         self._rows: dict[str, UsageRow] = {}
-        self._summed = NOTHING
-        self._unsummed: list[Usage] = []
+        self._total = NOTHING
+        self._unread: deque[Sequence[UsageRow]] = deque()
         self.add(rows)
 
     @property
     def total(self) -> Usage:
-        """What all rows come to; each is added once, when somebody asks."""
-        while self._unsummed:
-            self._summed += self._unsummed.pop()
-        return self._summed
+        """What all rows come to."""
+        self._read()
+        return self._total
 
     @property
     def rows(self) -> tuple[UsageRow, ...]:
         """Every row, oldest first."""
-        return tuple(self._rows.values())
+        return tuple(self._read().values())
 
     def __contains__(self, id: str) -> bool:
-        return id in self._rows
+        return id in self._read()
 
-    def add(self, rows: Iterable[UsageRow]) -> None:
+    def add(self, rows: Sequence[UsageRow]) -> None:
         """Take in *rows*; those without a token and those already here are left."""
-        for row in rows:
-            if row.usage and row.id not in self._rows:
-                self._rows[row.id] = row
-                self._unsummed.append(row.usage)
+        self._unread.append(rows)
+
+    def _read(self) -> dict[str, UsageRow]:
+        while self._unread:
+            for row in self._unread[0]:
+                if row.usage and row.id not in self._rows:
+                    self._rows[row.id] = row
+                    self._total += row.usage
+            self._unread.popleft()
+        return self._rows
 
     def report(self) -> UsageReport:
         """Return the rows summed by source and model."""
-        by = _sums(((row.source, row.model), row.usage) for row in self._rows.values())
+        by = _sums(((row.source, row.model), row.usage) for row in self.rows)
         return UsageReport(usage=self.total, rows=self.rows, by=by)
 
 

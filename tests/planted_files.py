@@ -96,6 +96,7 @@ class HidesDamage(SqliteStore):
     async def load(self, session: str, since: int = 0) -> AsyncIterator[Page]:
         with suppress(StoreCorrupt):
             async for page in super().load(session, since):
+                assert all(node.data for node in page.nodes)
                 yield page
 
     async def blob(self, ref: str) -> bytes:

@@ -245,7 +245,7 @@ class Mangles(MemoryStore):
 
     async def load(self, session: str, since: int = 0) -> AsyncIterator[Page]:
         async for page in super().load(session, since):
-            if "\\x00" not in repr(page.nodes):
+            if not any(b"\\u0000" in node.data for node in page.nodes):
                 yield page
 
 

@@ -653,6 +653,43 @@ async def test_a_fork_of_a_fork_inherits_from_both() -> None:
         assert 1 == last.usage(inherited=True).total  # the middle's alone
 
 
+async def test_a_fork_of_an_open_session_shares_what_that_one_has_read() -> None:
+    """
+    So it costs the same whatever the length; but branches beside the path aren't its own.
+    """
+    loads: list[str] = []
+
+    class Counted(MemoryStore):
+        async def load(self, session: str, since: int = 0) -> AsyncIterator[Page]:
+            loads.append(session)
+            async for page in super().load(session, since):
+                yield page
+
+    usage = Usage(input=1)
+    script = [reply(text, usage=usage) for text in "abcde"]
+    async with app(*script, store=Counted(), plugins=[Counter]) as lash:
+        session = await lash.session("s")
+        await session.run("1")
+        loads.clear()
+        first = await session.fork(id="f")
+        second = await first.fork(id="g")
+        assert [] == loads
+        await session.run("2")
+        await first.run("3")
+        await second.run("4")
+
+        assert ["1", "a", "2", "b"] == texts(session)
+        assert ["1", "a", "3", "c"] == texts(first)
+        assert ["1", "a", "4", "d"] == texts(second)
+        assert (2, 2, 2) == (state(session), state(first), state(second))
+        assert (1, 2) == (second.usage().total, second.usage(inherited=True).total)
+
+        await session.checkout(ends(session)[0])
+        back = await session.fork(id="b")
+        assert ["b"] == [each for each in loads if each == "b"]
+        assert (["1", "a"], 3) == (texts(back), len(back.graph))
+
+
 async def test_a_fork_of_an_earlier_node_has_its_state() -> None:
     """
     A node inside a turn stands for the turn before.

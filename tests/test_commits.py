@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from lash_sdk.commits import Commit, Component, PluginRow, chain_hash, part_hash
 from lash_sdk.errors import InvalidHistory
-from lash_sdk.graph import Content, Note, chain
+from lash_sdk.graph import Content, Node, Note, chain
 from lash_sdk.messages import Blob, Image, Message, ToolCall, ToolResult, assistant, user
 from lash_sdk.outcomes import Success, ToolRecord
 from lash_sdk.usage import Usage, UsageRow
@@ -81,8 +81,8 @@ def changes() -> dict[str, Commit]:
     for what, changed in {
         "id": replace(node, id="t:9"),
         "parent": replace(node, parent="t:0"),
-        "value": replace(node, value=assistant("4")),
-        "kind": replace(node, value=Note(plugin="p", type="t", body={})),
+        "value": Node.of(node.id, node.parent, assistant("4")),
+        "kind": Node.of(node.id, node.parent, Note(plugin="p", type="t", body={})),
     }.items():
         made[f"another {what} of a node"] = replace(commit, nodes=(*commit.nodes[:-1], changed))
     for what, other in {

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lash_sdk.commits import node_part
 from lash_sdk.errors import InvalidHistory, StoreCorrupt
-from lash_sdk.graph import Graph, History, Node, Note, Raw, chain, check_pairs, read_node
-from lash_sdk.json import decode, encode
+from lash_sdk.graph import Graph, History, Node, Note, Part, Raw, chain, check_pairs, read_value
+from lash_sdk.json import encode
 from lash_sdk.messages import Message, Text, ToolCall, ToolResult, assistant, note, user
 from lash_sdk.outcomes import Success, ToolRecord
 
@@ -77,10 +78,14 @@ def test_a_stored_node_is_read_back_with_the_same_bytes() -> None:
     later = Raw(kind="later", body={"a": [1, None]})
 
     for node in chain("t", None, [user("a"), record, Note(plugin="p", type="t", body=1), later]):
-        again = read_node(node.id, node.parent, node.kind, decode(node.data))
+        sealed: list[Part] = []
+        again = Node.stored(node.id, node.parent, node.kind, node.data, sealed.append)
 
         assert (node.id, node.parent, node.kind) == (again.id, again.parent, again.kind)
+        assert [] == sealed
+        assert node.data == encode(again.value.to_json())
         assert node.data == again.data
+        assert [node_part(node)] == sealed
 
 
 def test_a_damaged_message_is_reported_when_it_is_read() -> None:
@@ -88,7 +93,7 @@ def test_a_damaged_message_is_reported_when_it_is_read() -> None:
     Skipping it would change what was said.
     """
     with pytest.raises(StoreCorrupt, match=r"message\.parts: missing"):
-        read_node("t:0", None, "message", {"role": "user"})
+        read_value("t:0", "message", {"role": "user"})
 
 
 def test_a_message_that_no_provider_takes_is_not_loaded() -> None:
@@ -98,7 +103,7 @@ def test_a_message_that_no_provider_takes_is_not_loaded() -> None:
     body = Message(role="user", parts=asks("1").parts).to_json()
 
     with pytest.raises(StoreCorrupt, match="node 't:0': message: a user message can't hold"):
-        read_node("t:0", None, "message", body)
+        read_value("t:0", "message", body)
 
 
 def test_a_node_cannot_be_changed() -> None:

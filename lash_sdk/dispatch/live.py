@@ -17,7 +17,7 @@ from .. import contexts
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..errors import Unavailable
 from ..events import PluginEmitted, PluginFailed, SessionEvent, ToolProgressed, UsageAdded
-from ..graph import Graph, History, read_node
+from ..graph import Graph, History, read_value
 from ..hooks.plugin import Plugin
 from ..hooks.specs import Projector
 from ..journal import Deed, Seam
@@ -191,8 +191,8 @@ class Live:
                 aside.children[deed.child] = None
         if deed.values and deed.operation not in aside.values:
             pairs: Any = deed.values
-            nodes = [read_node("", None, kind, body) for kind, body in pairs]
-            aside.values[deed.operation] = tuple([node.value for node in nodes])
+            values = [read_value("", kind, body) for kind, body in pairs]
+            aside.values[deed.operation] = tuple(values)
         if deed.tools is not None:
             if aside.before is None:
                 aside.before = self.toolbox.state.overrides

@@ -20,6 +20,8 @@ class Page:
     """
     A piece of a session, in the order it was committed.
 
+    Nodes and usage may be read, and made sure of, only once somebody looks at them.
+
     Attributes:
         revision: The revision up to which the session is told.
         nodes: Of a fork's first revision also those it shares with its origin.
@@ -28,7 +30,7 @@ class Page:
 
     revision: int
     nodes: tuple[Node, ...] = ()
-    usage: tuple[UsageRow, ...] = ()
+    usage: Sequence[UsageRow] = ()
     head: Head | None = None
 
 
@@ -171,7 +173,9 @@ class Store(ABC):
         a fork's origin has beside the path to where it was forked.
 
         Raises:
-            StoreCorrupt: A stored part isn't what its hash says.
+            StoreCorrupt: A commit isn't chained to the one before it, or a part is
+                missing. A part that isn't what its hash says may raise it later,
+                when it's read: see `Node`.
         """
 
     @abstractmethod

@@ -10,7 +10,7 @@ from .. import events
 from ..contexts import ModelContext
 from ..dispatch.live import Live
 from ..effects import AskModel
-from ..errors import InvalidInput, LashError, ModelError, PluginFault
+from ..errors import InvalidInput, LashError, ModelError, PluginFault, StoreError
 from ..hooks.answers import Allow
 from ..json import Json, JsonObject, check, frozen
 from ..messages import Message, Reasoning, Text, ToolCall
@@ -135,6 +135,8 @@ class Asking:
             except PluginFault as fault:
                 code = f"plugin_{fault.hook}"
                 return self._failed("provider_error", "plugin", code, str(fault))
+            except StoreError:
+                raise  # the model looked at a message that can't be read
             except LashError as error:
                 return self._failed("provider_error", "model", "invalid_answer", str(error))
             except Exception as error:

@@ -186,8 +186,8 @@ async def append(
     async with lane.door.held() as claim:
         start = live.graph.leaf if after is None else live.graph.node(after).id
         name = operation or mint()
-        nodes = chain(name, start, values)
         messages = check_values(values)
+        nodes = chain(name, start, values)
         grown = live.graph.load(nodes, nodes[-1].id)
         if start != live.graph.leaf:
             check_pairs([n.value for n in grown.path() if isinstance(n.value, Message)])

@@ -138,7 +138,7 @@ class Observer:
         nodes: tuple[Node, ...] = ()
         usage: tuple[UsageRow, ...] = ()
         async for page in live.store.load(live.id, self._revision):
-            nodes, usage = nodes + page.nodes, usage + page.usage
+            nodes, usage = nodes + page.nodes, (*usage, *page.usage)
             if page.head is None:
                 continue
             if self._feed.next > self._at if last is None else page.revision > last:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -28,13 +28,16 @@ ACCESS = "access"
 """The component that a session's `Access` is kept as."""
 
 
-async def open_live(live: Live, *, keep: frozenset[str], unseen: bool = False) -> None:
+async def open_live(
+    live: Live, opened: Callable[[str], Live | None], *, keep: frozenset[str], unseen: bool = False
+) -> None:
     """
     Fill *live* from its store, then let its plugins hear that it's open.
 
-    What was configured replaces the app's policy, but not the parts in *keep*,
-    which the caller chose. One that waits for its parent's commit is only there
-    for who asks for an *unseen* one.
+    A fork shares the history of the session it was made of, if that one is
+    *opened*. What was configured replaces the app's policy, but not the parts in
+    *keep*, which the caller chose. One that waits for its parent's commit is only
+    there for who asks for an *unseen* one.
 
     Raises:
         SessionBusy: Its parent's turn, which made it, isn't committed.
@@ -45,9 +48,12 @@ async def open_live(live: Live, *, keep: frozenset[str], unseen: bool = False) -
     head = await live.store.head(live.id)
     if head is not None and head.pending is not None and not unseen:
         raise errors.SessionBusy(live.id)
-    manifest = await _load_states(live)
+    origin = opened(head.forked_from[0]) if head and head.forked_from else None
+    if head is None or origin is None or not _share(live, head, origin):
+        await load(live, head)
+    await _load_states(live, head)
     _supply(live)
-    await _load_components(live, manifest, keep)
+    await _load_components(live, head, keep)
     sync_tools(live)
     actions(live)
     if live.plans.on_session_opened is not None:
@@ -97,13 +103,13 @@ async def reload(live: Live, *, keep: frozenset[str]) -> None:
         PluginFault: A plugin's state can't be restored.
         StoreError: The store couldn't read it.
     """
-    await _load_components(live, await _load_states(live), keep)
-
-
-async def _load_states(live: Live) -> Mapping[str, str]:
-    """Load history and plugin states; return the manifest of the rest."""
     head = await live.store.head(live.id)
     await load(live, head)
+    await _load_states(live, head)
+    await _load_components(live, head, keep)
+
+
+async def _load_states(live: Live, head: Head | None) -> None:
     manifest = head.manifest if head else {}
     saved = [await _load_state(live, instance, manifest) for instance in live.instances]
     live.saved = tuple(saved)
@@ -111,7 +117,6 @@ async def _load_states(live: Live) -> Mapping[str, str]:
         for instance, state in zip(live.instances, saved, strict=True):
             if state is not None and isinstance(instance, Plugin):
                 instance.state = forked(instance, state)
-    return manifest
 
 
 async def _load_state(live: Live, instance: object, manifest: Mapping[str, str]) -> Any:
@@ -127,7 +132,8 @@ async def _load_state(live: Live, instance: object, manifest: Mapping[str, str])
     return state
 
 
-async def _load_components(live: Live, manifest: Mapping[str, str], keep: frozenset[str]) -> None:
+async def _load_components(live: Live, head: Head | None, keep: frozenset[str]) -> None:
+    manifest = head.manifest if head else {}
     tools = manifest.get(TOOLS)
     live.toolbox.restore((await component(live, tools))[1] if tools else None)
     if ref := manifest.get(ACCESS):
@@ -158,9 +164,26 @@ async def load(live: Live, head: Head | None) -> None:
         except errors.InvalidHistory as error:
             raise errors.StoreCorrupt(f"session {live.id!r}: {error}") from error
         live.inherited = await _inherited(live, head)
-    live.graph = graph
-    live.history = History([node.value for node in graph.path() if isinstance(node.value, Message)])
-    live.ledger = ledger
+    live.graph, live.history, live.ledger = graph, History.of(graph.path()), ledger
+    _stand(live, head)
+
+
+def _share(live: Live, head: Head, origin: Live) -> bool:
+    """
+    Give *live* the history of its *origin*, and return True, if nothing moved since.
+
+    It wouldn't see the origin's branches out of the store, so not if there are any.
+    """
+    same = (origin.id, origin.revision) == head.forked_from and origin.graph.leaf == head.leaf
+    if not same or head.revision != 1 or origin.graph.branched:
+        return False
+    live.graph, live.history, live.ledger = origin.graph, origin.history, Ledger()
+    live.inherited = Ledger(origin.ledger.rows + origin.inherited.rows)
+    _stand(live, head)
+    return True
+
+
+def _stand(live: Live, head: Head | None) -> None:
     live.revision = head.revision if head else 0
     live.turns = head.turns if head else 0
     live.parent = head.parent if head else live.parent

@@ -142,7 +142,7 @@ class Own:
             node.id for node in graph.path()
         }:
             return StaleBranch(required=requires_ancestor, leaf=graph.leaf)
-        nodes = [Node(id="", parent=None, value=value) for value in values]
+        nodes = [Node.of("", None, value) for value in values]
         if live.aside is None:
             if operation is not None and (old := await self._again(live, operation, nodes)):
                 return old
@@ -192,7 +192,7 @@ class Own:
 
 
 def _data(values: Sequence[Content]) -> list[bytes]:
-    return [Node(id="", parent=None, value=value).data for value in values]
+    return [Node.of("", None, value).data for value in values]
 
 
 def components(live: Live) -> tuple[Component, ...]:

@@ -77,7 +77,7 @@ def row(id: str, usage: Usage, *, estimated: bool = False) -> UsageRow:
 
 
 async def loaded(store: Store, session: str, since: int = 0) -> tuple[list[Node], list[UsageRow]]:
-    """Return everything that `load` tells of a session; nothing if it's deleted."""
+    """Return all that `load` tells of a session, read; nothing if it's deleted."""
     nodes: list[Node] = []
     usage: list[UsageRow] = []
     try:
@@ -86,6 +86,8 @@ async def loaded(store: Store, session: str, since: int = 0) -> tuple[list[Node]
             usage += page.usage
     except SessionDeleted:
         return [], []
+    for node in nodes:
+        assert node.value is not None
     return nodes, usage
 
 

@@ -176,7 +176,7 @@ class Plans:
         taken = list(self.model.nodes)
         base = nodes[0].parent if nodes else commit.leaf
         if taken:
-            node = Node(id=dice.of(taken), parent=base, value=VALUES[0])
+            node = Node.of(dice.of(taken), base, VALUES[0])
             yield replace(commit, nodes=(node,), leaf=node.id, restore=None)
         for above in ("nowhere:0", *self._unseen(session)[-2:]):
             lost = chain(self.turn(), above, VALUES[:1])

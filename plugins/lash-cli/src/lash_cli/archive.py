@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lash_sdk.commits import Commit, Component, Stored
 from lash_sdk.errors import InvalidHistory, LashError, SessionExists, StoreCorrupt
-from lash_sdk.graph import Graph, read_node
+from lash_sdk.graph import Graph, Node, read_value
 from lash_sdk.json import decode, digest, encode
 from lash_sdk.messages import Blob, Message, blobs
 from lash_sdk.ports import InboxItem
@@ -173,8 +173,8 @@ class _Reader:
                 _same("component", line["ref"], digest(encode(line["body"])))
                 self.bodies[line["ref"]] = Stored.from_json(line["body"])
             case "node":
-                node = read_node(line["id"], line["parent"], line["kind"], line["body"])
-                self.nodes.append(node)
+                value = read_value(line["id"], line["kind"], line["body"])
+                self.nodes.append(Node.of(line["id"], line["parent"], value))
             case "usage":
                 self.usage.append(UsageRow.from_json(line["body"]))
             case "commit":

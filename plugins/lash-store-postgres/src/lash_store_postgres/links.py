@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from lash_sdk.commits import Head, Part, Receipt, chain_hash, part_hash
+from lash_sdk.commits import Head, Receipt, Seal, chain_hash
 from lash_sdk.errors import StoreCorrupt
 
 from .pieces import manifest
@@ -109,23 +109,14 @@ class Link(NamedTuple):
             cursor=self.key,
         )
 
-    def check(self, place: int, part: Part) -> None:
-        """
-        Accept a part that's what was stored.
+    def seal(self) -> Seal:
+        """Return what its parts have to be."""
+        hashes = [self.parts[at : at + 32].hex() for at in range(0, len(self.parts), 32)]
+        return Seal(session=self.session, revision=self.revision, hashes=hashes)
 
-        Raises:
-            StoreCorrupt: It isn't.
-        """
-        if self.parts[place * 32 : place * 32 + 32].hex() != part_hash(part):
-            raise self.corrupt(f"{part[0]} {part[1]!r}")
-
-    def corrupt(self, what: str = "") -> StoreCorrupt:
+    def broken(self) -> StoreCorrupt:
         """Return the error for a commit that isn't what was stored."""
-        what = what or f"commit {self.operation!r}"
-        return StoreCorrupt(
-            f"session {self.session!r}: {what} isn't what was stored;"
-            f" revision {self.revision - 1} is the last good one"
-        )
+        return self.seal().broken(f"commit {self.operation!r}")
 
 
 def linked(rows: Sequence[TupleRow]) -> dict[int, Link]:
@@ -137,9 +128,8 @@ def linked(rows: Sequence[TupleRow]) -> dict[int, Link]:
     """
     links = {row[0]: Link(*row) for row in rows}
     for link in links.values():
-        hashes = [link.parts[at : at + 32].hex() for at in range(0, len(link.parts), 32)]
-        if chain_hash(link.before or "", link.operation, hashes) != link.hash:
-            raise link.corrupt()
+        if chain_hash(link.before or "", link.operation, link.seal().hashes) != link.hash:
+            raise link.broken()
     return links
 
 

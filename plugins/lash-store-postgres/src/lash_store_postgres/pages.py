@@ -7,15 +7,16 @@ first: the path from the root to the node where it began.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from psycopg.types.numeric import Int8
 
-from lash_sdk.commits import node_part, usage_part
+from lash_sdk.commits import usage_part
 from lash_sdk.errors import SessionDeleted, StoreCorrupt
-from lash_sdk.graph import Node, read_node
-from lash_sdk.json import decode
+from lash_sdk.graph import Node
 from lash_sdk.ports import Page
+from lash_sdk.usage import Unread
 
 from .links import LINKS, MANIFESTS, Link, linked, manifested
 from .pieces import unpack
@@ -215,7 +216,7 @@ def _ints(numbers: Sequence[int]) -> list[Int8]:
 
 
 async def node(server: Server, id: str) -> Node | None:
-    """Return a node by its id, checked against its hash."""
+    """Return a node by its id."""
     rows = await server.rows(_NODE, id)
     if not rows:
         return None
@@ -247,12 +248,13 @@ class _Found:
         if not plan.last:
             return Page(revision=plan.revision - 1, nodes=nodes)
         link = self._link(plan.commit)
-        usage = tuple(self._ledger(link))
-        return Page(revision=plan.revision, nodes=nodes, usage=usage, head=link.head(manifests))
+        head, usage = link.head(manifests), self._ledger(link)
+        return Page(revision=plan.revision, nodes=nodes, usage=usage, head=head)
 
     def nodes(self, span: Span) -> Iterator[Node]:
-        """Yield those nodes that nothing hides, each checked against its hash."""
+        """Yield those nodes that nothing hides; what's in them isn't read yet."""
         link = self._link(span.commit)
+        seal = link.seal().check
         above = link.base
         if span.start:
             above, *_ = self._row(link, span.start - 1)
@@ -260,16 +262,14 @@ class _Found:
             id, kind, hidden, data = self._row(link, place)
             if not hidden:
                 if data is None:
-                    raise link.corrupt(f"node {id!r}")
-                found = read_node(id, above, kind, decode(data), data)
-                link.check(place, node_part(found))
-                yield found
+                    raise link.seal().broken(f"node {id!r}")
+                yield Node.stored(id, above, kind, data, seal)
             above = id
 
     def _row(self, link: Link, place: int) -> TupleRow:
         row = self._nodes.get((link.key, place))
         if row is None:
-            raise link.corrupt()
+            raise link.broken()
         return row
 
     def _link(self, key: int) -> Link:
@@ -277,8 +277,15 @@ class _Found:
             raise StoreCorrupt(f"commit {key} isn't there")
         return self._links[key]
 
-    def _ledger(self, link: Link) -> Iterator[UsageRow]:
-        for place, id, data in self._usage.get(link.key, ()):
-            row = unpack(id, data, link.operation, link.session)
-            link.check(place, usage_part(row))
-            yield row
+    def _ledger(self, link: Link) -> Sequence[UsageRow]:
+        found = self._usage.get(link.key)
+        return Unread(partial(_ledger, link, found)) if found else ()
+
+
+def _ledger(link: Link, found: Sequence[TupleRow]) -> list[UsageRow]:
+    """Return a commit's ledger rows, each checked against its hash."""
+    rows = [unpack(id, data, link.operation, link.session) for _, id, data in found]
+    seal = link.seal()
+    for row in rows:
+        seal.check(usage_part(row))
+    return rows

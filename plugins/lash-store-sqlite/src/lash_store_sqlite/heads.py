@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lash_sdk.commits import Head, Receipt
 from lash_sdk.errors import SessionDeleted, StoreCorrupt
@@ -37,16 +37,49 @@ class Memo:
         return self.ids.get(key) or id_of(db, key)
 
 
+class Stand(NamedTuple):
+    """A row of `COLUMNS`: where a commit left its session."""
+
+    session: str
+    revision: int
+    leaf: int | None
+    turns: int
+    manifest: int | None
+    updated: float
+    operation: str
+    maker: str | None
+    pending: str | None
+    origin: str | None
+    last: int | None
+
+    def head(self, db: apsw.Connection, memo: Memo) -> Head:
+        """Return it, with ids for its keys."""
+        return Head(
+            session=self.session,
+            revision=self.revision,
+            leaf=memo.id(db, self.leaf),
+            turns=self.turns,
+            manifest=memo.manifest(db, self.manifest),
+            updated=self.updated,
+            operation=self.operation,
+            parent=self.maker,
+            pending=self.pending,
+            forked_from=None if self.origin is None else (self.origin, self.last or 0),
+        )
+
+
 _HEAD: Final = "select state, head, updated, pending from sessions where id=?"
-_AT: Final = """
-select s.id, c.revision, c.leaf, c.turns, c.manifest, c.at, c.operation,
+COLUMNS: Final = """
+s.id, c.revision, c.leaf, c.turns, c.manifest, c.at, coalesce(c.operation, ''),
   m.id, c.pending, o.id, f.revision
-from commits c join sessions s on s.key = c.session
+"""
+JOINS: Final = """
+join sessions s on s.key = c.session
 left join sessions m on m.key = c.maker
 left join commits f on f.key = s.origin
 left join sessions o on o.key = f.session
-where c.key=?
 """
+_AT: Final = f"select {COLUMNS} from commits c {JOINS} where c.key=?"  # noqa: S608 - ours
 _RECEIPT: Final = """
 select c.key, s.id, c.operation, c.revision, c.leaf
 from commits c join sessions s on s.key = c.session
@@ -98,19 +131,7 @@ def at(db: apsw.Connection, commit: int, memo: Memo) -> Head:
     row = db.execute(_AT, (commit,)).fetchone()
     if row is None:
         raise StoreCorrupt(f"commit {commit} isn't there")
-    session, revision, leaf, turns, manifest, updated, operation, maker, pending, origin, last = row
-    return Head(
-        session=session,
-        revision=revision,
-        leaf=memo.id(db, leaf),
-        turns=turns,
-        manifest=memo.manifest(db, manifest),
-        updated=updated,
-        operation=operation or "",
-        parent=maker,
-        pending=pending,
-        forked_from=None if origin is None else (origin, last),
-    )
+    return Stand(*row).head(db, memo)
 
 
 def receipt(db: apsw.Connection, session: str, operation: str) -> Receipt | None:

@@ -7,21 +7,23 @@ first: the path from the root to the node where it began.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from lash_sdk.commits import Part, chain_hash, node_part, part_hash, usage_part
+from lash_sdk.commits import Seal, chain_hash, usage_part
 from lash_sdk.errors import SessionDeleted, StoreCorrupt
-from lash_sdk.graph import Node, read_node
-from lash_sdk.json import decode
+from lash_sdk.graph import Node
 from lash_sdk.ports import Page
+from lash_sdk.usage import Unread
 
-from .heads import Memo, at
+from .heads import COLUMNS, JOINS, Memo, Stand
 from .ids import commit_of, first_key, id_from, index_of, key_of
 from .pieces import unpack
-from .schema import DELETED, PARTS
+from .schema import DELETED, SHIFT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import apsw
 
@@ -57,18 +59,22 @@ with recursive line (key, parent) as (
 )
 select key from line
 """
-_COMMIT: Final = """
-select s.id, c.revision, c.operation, c.base, c.hash, p.hash, c.parts
-from commits c join sessions s on s.key = c.session
-left join commits p on p.key = c.parent where c.key=?
-"""
+_COMMITS: Final = f"""
+select c.key, c.base, c.hash, p.hash, c.parts, {COLUMNS}
+from json_each(?) w join commits c on c.key = w.value {JOINS}
+left join commits p on p.key = c.parent
+"""  # noqa: S608 - ours
 _NODES: Final = """
 select n.key, a.turn, a.ordinal, n.kind, n.body
-from nodes n left join aliases a on a.key = n.key
-where n.key >= ? and n.key < ? order by n.key
+from json_each(?) w cross join nodes n left join aliases a on a.key = n.key
+where n.key >= w.value ->> 0 and n.key < w.value ->> 1
 """
 _HIDDEN: Final = "select count(*) from hidden where key >= ? and key < ?"
-_USAGE: Final = "select key, id, body from usage where key >= ? and key < ? order by key"
+_USAGE: Final = """
+select u.key, u.id, u.body
+from json_each(?1) w cross join usage u
+where u.key >= w.value << 20 and u.key < (w.value + 1) << 20
+"""
 
 
 class Span(NamedTuple):
@@ -77,6 +83,12 @@ class Span(NamedTuple):
     commit: int
     start: int
     stop: int
+
+    @property
+    def keys(self) -> tuple[int, int]:
+        """The key of the first, and the one after the last."""
+        first = first_key(self.commit)
+        return first + self.start, first + self.stop
 
 
 class Plan(NamedTuple):
@@ -135,10 +147,11 @@ def _shared(db: apsw.Connection, fork: int, origin: int) -> list[Span]:
     leaf = db.execute("select leaf from commits where key=?", (fork,)).get
     spans = [Span(key, 0, size) for key, size in db.execute(_PATH, (leaf,))]
     spans.reverse()
-    memo = Memo()
-    beside = {key for (key,) in db.execute(_LINE, (origin,))}
-    for key in beside.difference([span.commit for span in spans]):
-        _Commit(db, key, memo)
+    line = {key for (key,) in db.execute(_LINE, (origin,))}
+    beside = line.difference([span.commit for span in spans])
+    rows = _Rows(db, [Plan(key, 0, (), last=False) for key in beside])
+    for key in beside:
+        rows.commit(key)
     return spans
 
 
@@ -177,101 +190,146 @@ def batches(plans: Plans) -> Iterator[Plans]:
 
 def read(db: apsw.Connection, session: str, plans: Plans) -> tuple[list[Page], StoreCorrupt | None]:
     """
-    Return pages, every hash in them checked, and what's wrong with the one after.
+    Return pages, the chain of commits checked, and what's wrong with the one after.
 
     Raises:
         SessionDeleted: It was, since they were planned.
     """
     if db.execute("select state from sessions where id=?", (session,)).get == DELETED:
         raise SessionDeleted(session)
-    memo = Memo()
     found: list[Page] = []
     try:
+        rows = _Rows(db, plans)
         for each in plans:
-            found.append(_page(db, each, memo))
+            found.append(rows.page(each))
     except StoreCorrupt as error:
         return found, error
     return found, None
 
 
-def _page(db: apsw.Connection, plan: Plan, memo: Memo) -> Page:
-    commit = _Commit(db, plan.commit, memo)
-    nodes: list[Node] = []
-    for span in plan.spans:
-        holder = commit if span.commit == plan.commit else _Commit(db, span.commit, memo)
-        nodes += holder.read_nodes(span.start, span.stop)
-    if not plan.last:
-        return Page(revision=plan.revision - 1, nodes=tuple(nodes))
-    return Page(
-        revision=plan.revision,
-        nodes=tuple(nodes),
-        usage=commit.read_usage(),
-        head=at(db, plan.commit, memo),
-    )
-
-
 def node(db: apsw.Connection, id: str) -> Node | None:
-    """Return a node by its id, checked against its hash."""
+    """Return a node by its id."""
     key = key_of(db, id)
     if key is None:
         return None
-    index = index_of(key)
-    return _Commit(db, commit_of(key), Memo()).read_nodes(index, index + 1)[0]
+    index, commit = index_of(key), commit_of(key)
+    span = Span(commit, index, index + 1)
+    rows = _Rows(db, [Plan(commit, 0, (span,), last=False)])
+    return rows.nodes(span)[0]
 
 
-class _Commit:
-    """A stored commit, its chain hash checked, whose parts can be read."""
+class _Commit(NamedTuple):
+    """A stored commit, whose hash is right."""
 
-    def __init__(self, db: apsw.Connection, key: int, memo: Memo) -> None:
+    base: int | None
+    seal: Seal
+    stand: Stand
+
+
+class _Rows:
+    """What's read of several commits in one go, from which pages are made."""
+
+    def __init__(self, db: apsw.Connection, plans: Plans) -> None:
+        spans = [span for plan in plans for span in plan.spans]
+        own = [plan.commit for plan in plans if plan.last]
+        keys = {plan.commit for plan in plans}.union([span.commit for span in spans])
         self._db = db
-        self._memo = memo
-        self._first = first_key(key)
-        row = db.execute(_COMMIT, (key,)).fetchone()
-        if row is None:
-            raise StoreCorrupt(f"commit {key} isn't there")
-        self._session, self._revision, operation, self._base, hash, parent, hashes = row
-        self._operation: str = operation or ""
-        self._hashes = [hashes[at : at + 32].hex() for at in range(0, len(hashes), 32)]
-        before = "" if parent is None else parent.hex()
-        if chain_hash(before, self._operation, self._hashes) != hash.hex():
-            raise self._corrupt(f"commit {self._operation!r}")
+        self._memo = Memo()
+        self._rows = {row[0]: row for row in db.execute(_COMMITS, _many(keys))}
+        self._commits: dict[int, _Commit] = {}
+        self._nodes = _by_commit(db.execute(_NODES, _many([span.keys for span in spans])))
+        self._usage = _by_commit(db.execute(_USAGE, _many(own)))
 
-    def read_nodes(self, start: int, stop: int) -> list[Node]:
-        """Return those of its nodes that nothing hides, each checked against its hash."""
-        first, end = self._first + start, self._first + stop
+    def page(self, plan: Plan) -> Page:
+        """
+        Return the page of a plan.
+
+        Raises:
+            StoreCorrupt: A commit isn't chained to the one before it, or a row is missing.
+        """
+        commit = self.commit(plan.commit)
         nodes: list[Node] = []
-        for key, turn, ordinal, kind, data in list(self._db.execute(_NODES, (first, end))):
-            id = id_from(key, self._operation, turn, ordinal)
-            above = key - 1 if index_of(key) else self._base
-            found = read_node(id, self._memo.id(self._db, above), kind, decode(data), data)
-            self._check(index_of(key), node_part(found))
-            self._memo.ids[key] = id
-            nodes.append(found)
-        if len(nodes) + self._count_hidden(first, end, len(nodes)) != stop - start:
-            raise self._corrupt(f"commit {self._operation!r}")
+        for span in plan.spans:
+            nodes += self.nodes(span)
+        if not plan.last:
+            return Page(revision=plan.revision - 1, nodes=tuple(nodes))
+        return Page(
+            revision=plan.revision,
+            nodes=tuple(nodes),
+            usage=self._ledger(plan.commit, commit),
+            head=commit.stand.head(self._db, self._memo),
+        )
+
+    def nodes(self, span: Span) -> list[Node]:
+        """Return those nodes of a span that nothing hides; what's in them isn't read yet."""
+        base, seal, stand = self.commit(span.commit)
+        memo, operation, check = self._memo, stand.operation, seal.check
+        first, end = span.keys
+        nodes: list[Node] = []
+        id, before = "", -1
+        for key, turn, ordinal, kind, data in self._nodes.get(span.commit, ()):
+            if not first <= key < end:
+                continue
+            above: str | None = id
+            if key - 1 != before:  # the first, or one after what's hidden
+                above = memo.id(self._db, key - 1 if index_of(key) else base)
+            id, before = id_from(key, operation, turn, ordinal), key
+            nodes.append(Node.stored(id, above, kind, data, check))
+        if nodes:
+            memo.ids[before] = id
+        if len(nodes) < end - first:
+            hidden: int = self._db.execute(_HIDDEN, (first, end)).get
+            if len(nodes) + hidden != end - first:
+                raise seal.broken(f"commit {operation!r}")
         return nodes
 
-    def _count_hidden(self, first: int, end: int, shown: int) -> int:
-        if shown == end - first:
-            return 0
-        found: int = self._db.execute(_HIDDEN, (first, end)).get
-        return found
+    def commit(self, key: int) -> _Commit:
+        """
+        Return a commit.
 
-    def read_usage(self) -> tuple[UsageRow, ...]:
-        """Return its ledger rows, each checked against its hash."""
-        rows: list[UsageRow] = []
-        for key, id, data in self._db.execute(_USAGE, (self._first, self._first + PARTS)):
-            row = unpack(id, data, self._operation, self._session)
-            self._check(index_of(key), usage_part(row))
-            rows.append(row)
-        return tuple(rows)
+        Raises:
+            StoreCorrupt: It isn't chained to the one before it, or isn't there.
+        """
+        if key not in self._commits:
+            row = self._rows.get(key)
+            if row is None:
+                raise StoreCorrupt(f"commit {key} isn't there")
+            self._commits[key] = _commit(*row)
+        return self._commits[key]
 
-    def _check(self, index: int, part: Part) -> None:
-        if self._hashes[index : index + 1] != [part_hash(part)]:
-            raise self._corrupt(f"{part[0]} {part[1]!r}")
+    def _ledger(self, key: int, commit: _Commit) -> Sequence[UsageRow]:
+        found = self._usage.get(key)
+        return Unread(partial(_ledger, commit, found)) if found else ()
 
-    def _corrupt(self, what: str) -> StoreCorrupt:
-        return StoreCorrupt(
-            f"session {self._session!r}: {what} isn't what was stored;"
-            f" revision {self._revision - 1} is the last good one"
-        )
+
+def _commit(
+    key: int, base: int | None, hash: bytes, before: bytes | None, parts: bytes, *columns: Any
+) -> _Commit:
+    stand = Stand(*columns)
+    hashes = [parts[at : at + 32].hex() for at in range(0, len(parts), 32)]
+    seal = Seal(session=stand.session, revision=stand.revision, hashes=hashes)
+    if chain_hash(before.hex() if before else "", stand.operation, hashes) != hash.hex():
+        raise seal.broken(f"commit {stand.operation!r}")
+    return _Commit(base, seal, stand)
+
+
+def _ledger(commit: _Commit, found: Sequence[tuple[int, str, bytes]]) -> list[UsageRow]:
+    """Return a commit's ledger rows, each checked against its hash."""
+    stand = commit.stand
+    rows = [unpack(id, data, stand.operation, stand.session) for _, id, data in found]
+    for row in rows:
+        commit.seal.check(usage_part(row))
+    return rows
+
+
+def _many(values: Iterable[int | tuple[int, int]]) -> tuple[str]:
+    """Return *values* as SQL takes them: as one JSON array."""
+    return (json.dumps(list(values)),)
+
+
+def _by_commit(rows: Iterable[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
+    """Return *rows*, which begin with a part's key, by their commits."""
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        found.setdefault(row[0] >> SHIFT, []).append(row)
+    return found

@@ -1,0 +1,109 @@
+"""A session out of a file: what's read at once, and what only when it's looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from lash_sdk import Lash
+from lash_sdk.errors import StoreCorrupt
+from lash_sdk.ports import ModelRequest
+from lash_sdk.testing import Reply, ScriptedModel, reply
+from lash_sdk.usage import Usage
+
+
+def app(path: Path, *script: str | Callable[..., Any]) -> Lash:
+    """Return an app on a file, whose model says so, or what a function says."""
+    answers = [
+        reply(each, usage=Usage(input=1)) if isinstance(each, str) else each for each in script
+    ]
+    return Lash(model=ScriptedModel(answers), store=f"sqlite:///{path}")
+
+
+async def filled(path: Path) -> None:
+    """Make sessions "a", of two turns, and "b", of one."""
+    async with app(path, "one", "two", "other") as lash:
+        session = await lash.session("a")
+        await session.run("first")
+        await session.run("second")
+        await (await lash.session("b")).run("else")
+
+
+def damage(path: Path, table: str) -> None:
+    """Change a byte of what a table has of session "a"."""
+    db = apsw.Connection(str(path))
+    key, body = next(db.execute(f"select key, body from {table} order by key"))
+    db.execute(
+        f"update {table} set body=? where key=?",
+        (bytes([*body[:-3], body[-3] ^ 1, *body[-2:]]), key),
+    )
+    db.close()
+
+
+async def test_opening_a_session_reads_none_of_its_messages(tmp_path: Path) -> None:
+    """
+    A long one is ready at once; what nobody looks at is never decoded.
+    """
+    await filled(path := tmp_path / "app.db")
+    async with app(path) as lash:
+        session = await lash.session("a")
+        read = [node._value is not None for node in session.graph]  # pyright: ignore[reportPrivateUsage]
+
+        assert 6 == len(read)
+        assert not any(read)
+        assert ["first", "one", "second", "two"] == [m.text for m in session.messages]
+        assert 2 == session.usage().total
+
+
+async def test_a_damaged_message_is_noticed_by_who_looks_at_it(tmp_path: Path) -> None:
+    """
+    The error names it, and the revision up to which all is well.
+    """
+    await filled(path := tmp_path / "app.db")
+    damage(path, "nodes")
+    async with app(path) as lash:
+        session = await lash.session("a")
+        for _ in range(2):
+            with pytest.raises(
+                StoreCorrupt, match=r"session 'a': message .* revision 0 is the last"
+            ):
+                _ = session.messages
+        assert 2 == session.usage().total
+        assert ["else", "other"] == [m.text for m in (await lash.session("b")).messages]
+
+
+async def test_no_turn_is_built_on_a_message_that_cannot_be_read(tmp_path: Path) -> None:
+    """
+    The model sees it first; its failure isn't the model's, and nothing is committed.
+    """
+    await filled(path := tmp_path / "app.db")
+    damage(path, "nodes")
+
+    def looks(request: ModelRequest) -> Reply:
+        return reply(f"{len([m.text for m in request.history])} messages")
+
+    async with app(path, looks) as lash:
+        session = await lash.session("a")
+        with pytest.raises(StoreCorrupt, match="isn't what was stored"):
+            await session.run("third")
+
+        assert 2 == session.revision
+        assert [2] == [row.revision for row in await lash.sessions() if row.id == "a"]
+
+
+async def test_a_damaged_row_of_the_ledger_is_noticed_by_who_asks_for_it(tmp_path: Path) -> None:
+    """
+    Every time, and no sum is made up of the rest.
+    """
+    await filled(path := tmp_path / "app.db")
+    damage(path, "usage")
+    async with app(path) as lash:
+        session = await lash.session("a")
+        for _ in range(2):
+            with pytest.raises(StoreCorrupt, match="usage"):
+                session.usage()
+        assert 4 == len(session.messages)
