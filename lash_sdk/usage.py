@@ -7,7 +7,6 @@ is a part of `output`, so that `total` counts each token once.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar, overload
 
@@ -138,7 +137,7 @@ class Ledger:
     def __init__(self, rows: Sequence[UsageRow] = ()) -> None:
         self._rows: dict[str, UsageRow] = {}
         self._total = NOTHING
-        self._unread: deque[Sequence[UsageRow]] = deque()
+        self._unread: list[Sequence[UsageRow]] = []
         self.add(rows)
 
     @property
@@ -160,12 +159,12 @@ class Ledger:
         self._unread.append(rows)
 
     def _read(self) -> dict[str, UsageRow]:
-        while self._unread:
-            for row in self._unread[0]:
+        for rows in self._unread:
+            for row in rows:
                 if row.usage and row.id not in self._rows:
                     self._rows[row.id] = row
                     self._total += row.usage
-            self._unread.popleft()
+        self._unread.clear()
         return self._rows
 
     def report(self) -> UsageReport:
