@@ -98,5 +98,7 @@ PEERS: Final = tuple(
         ("strands", "strands"),
     )
 )
+SAVERS: Final = ("langgraph",)
+"""The peers that keep sessions on PostgreSQL by themselves, and are measured there."""
 FASTEST: Final = ("agno", "pydantic-ai")
 """The peers of the quick form: the rivals for S1 and S2, and for S3."""

@@ -76,8 +76,12 @@ def room_of(path: str) -> tuple[str, str] | None:
     return parts[1].removesuffix(".py"), "/".join(parts[1:])
 
 
-async def profile(scenario: str, seconds: float) -> None:
-    """Print where a scenario's turn spends its time."""
+Found = tuple[float, Counter[Place], Counted]
+"""A turn's median time in µs, what was seen of many, and what one executes."""
+
+
+async def profile(scenario: str, seconds: float) -> Found:
+    """Return where a scenario's turn spends its time."""
     place = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(dir=place) as folder:
         async with lash.open_session(scenario, Path(folder), Script(scenario)) as turn:
@@ -88,7 +92,25 @@ async def profile(scenario: str, seconds: float) -> None:
                     await turn()
             with Counted() as counted:
                 await turn()
-    _show(scenario, usual, sampler.samples, counted)
+    return usual, sampler.samples, counted
+
+
+def profiled(scenario: str, seconds: float) -> dict[str, dict[str, float]]:
+    """Return by room of the kernel: the share of a turn's time, its µs, bytecodes and calls."""
+    usual, samples, counted = asyncio.run(profile(scenario, seconds))
+    bytecodes, calls = (
+        _grouped(_by_place(counts), 0) for counts in (counted.bytecodes, counted.calls)
+    )
+    total = samples.total()
+    return {
+        room: {
+            "share": count / total,
+            "wall": count / total * usual,
+            "bytecodes": bytecodes[room],
+            "calls": calls[room],
+        }
+        for room, count in _grouped(samples, 0).most_common()
+    }
 
 
 async def _timed(turn: Turn) -> float:
@@ -133,7 +155,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     wanted = parser.parse_args()
     for scenario in wanted.scenario:
-        asyncio.run(profile(scenario, wanted.seconds))
+        _show(scenario, *asyncio.run(profile(scenario, wanted.seconds)))
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ def _page(report: dict[str, Any]) -> Iterator[str]:
     ]
     yield from table(head, rows)
     yield from _more(report)
+    yield from _profiles(report["profile"])
     if report["hooks"]:
         yield "## Hook calls, five trivial implementations\n"
         hooks = [[name.replace("_", " "), _spread(ns)] for name, ns in report["hooks"].items()]
@@ -97,6 +98,24 @@ def _page(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _more(report: dict[str, Any]) -> Iterator[str]:
+    if report["peers"]:
+        yield "## Growth: everybody's durable session, 2 KB of text a turn\n"
+        ours = report["peers"]["lash-sdk"]
+        rows = [
+            [
+                name,
+                f"{at['turns']:.0f}",
+                f"{at['wall']:,.0f}",
+                f"{at['wall'] / ours['wall']:,.1f}",
+                f"{at['bytes'] / 2**20:,.1f}",
+            ]
+            for name, at in report["peers"].items()
+        ]
+        yield from table(("", "turns reached", "µs a turn by then", "× lash-sdk", "MiB"), rows)
+    if report["postgres"]:
+        yield "## S9: a turn of S2, kept on PostgreSQL\n"
+        turns = ("system", "µs a turn", "best", "CPU µs", "× bare", "× lash-sdk", "× (CPU)")
+        yield from table(turns, [_turn(name, each) for name, each in report["postgres"].items()])
     if report["opening"]:
         yield f"## S5: open a session of {report['many']:,} turns of S3, and run the next\n"
         opened = [
@@ -123,6 +142,21 @@ def _more(report: dict[str, Any]) -> Iterator[str]:
             for name, at in group.items()
         ]
         yield from table(("", "µs", "× the first", "bytecodes"), rows)
+
+
+def _profiles(profiles: dict[str, Any]) -> Iterator[str]:
+    """Yield where our own turns spend their time."""
+    for scenario, rooms in profiles.items():
+        yield f"## Where a turn of {scenario} spends its time, by room of the kernel\n"
+        rows = [
+            [
+                room,
+                f"{at['share']:.1%}",
+                *[f"{at[of]:,.0f}" for of in ("wall", "bytecodes", "calls")],
+            ]
+            for room, at in rooms.items()
+        ]
+        yield from table(("", "share", "µs", "bytecodes", "calls"), rows)
 
 
 def _turn(name: str, figures: dict[str, Any]) -> list[str]:

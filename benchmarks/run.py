@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.environments import BARE, LASH, System
+from benchmarks.postgres import run_postgres
+from benchmarks.profile import profiled
 from benchmarks.report import machine
 from benchmarks.scenarios import (
     ROUNDS,
@@ -17,12 +19,16 @@ from benchmarks.scenarios import (
     memory_files,
     run_growth,
     run_hooks,
+    run_peers_growth,
     run_starts,
     run_turns,
 )
 from benchmarks.targets import judge
 from benchmarks.variants import GROUPS, run_crowds, run_opening, run_variants
 from benchmarks.workers import started
+
+PROFILED: Final = 5.0
+"""Seconds for which a scenario's turns are looked at."""
 
 
 def run(form: Form, peers: tuple[System, ...], *, alone: bool = False) -> dict[str, Any]:
@@ -47,6 +53,7 @@ def run(form: Form, peers: tuple[System, ...], *, alone: bool = False) -> dict[s
                 with Told(label):
                     report["turns"][label] = run_turns(workers, label, form)
         report["opening"], report["crowds"], report["variants"] = {}, {}, {}
+        report["postgres"], report["peers"], report["profile"] = {}, {}, {}
         if not alone:
             _measure_more(report, form, peers)
         with Told("S4"):
@@ -72,6 +79,13 @@ def _measure_more(report: dict[str, Any], form: Form, peers: tuple[System, ...])
     for label in GROUPS:
         with Told(label):
             report["variants"][label] = run_variants(label, form)
+    with Told("S9"):
+        report["postgres"] = run_postgres(peers, form)
+    if form.patience:
+        with Told("S4 of the peers"):
+            report["peers"] = run_peers_growth(peers, form)
+    with Told("profile"):
+        report["profile"] = {name: profiled(name, PROFILED) for name in ("S2", "S3")}
 
 
 class Told:

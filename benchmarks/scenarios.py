@@ -36,6 +36,7 @@ class Form:
 
     Attributes:
         many: Turns of the session that S5 opens, and sessions at once of S6.
+        patience: Seconds that a peer has to grow a session; none if it's 0.
     """
 
     name: str
@@ -45,9 +46,10 @@ class Form:
     starts: int = 5
     many: int = 1000
     instructions: bool = False
+    patience: float = 0.0
 
 
-FULL: Final = Form(name="full", sessions=10, instructions=True)
+FULL: Final = Form(name="full", sessions=10, instructions=True, patience=60.0)
 QUICK: Final = Form(name="quick", sessions=4, many=100)
 
 
@@ -104,7 +106,11 @@ def run_turns(workers: list[Worker], label: str, form: Form) -> dict[str, Any]:
         laps.append([])
         for _ in range(form.sessions):
             laps[-1] += _session(workers, label, form)
-    systems = [worker.system.name for worker in workers]
+    return compared(laps, [worker.system.name for worker in workers])
+
+
+def compared(laps: Laps, systems: list[str]) -> dict[str, Any]:
+    """Return each system's own times, and their ratios to the others'."""
     return {name: _figures(laps, name, systems) for name in systems}
 
 
@@ -183,6 +189,31 @@ def _grow(worker: Worker, scenario: str, form: Form) -> dict[str, dict[str, floa
                 "calls": mean(each["calls"] for each in counts),
             }
     return found
+
+
+REACHED: Final = 450
+"""Turns of a peer's session at which it's compared, if it gets there in time."""
+
+
+def run_peers_growth(peers: Iterable[System], form: Form) -> dict[str, dict[str, float]]:
+    """
+    Return how far each system's durable session came, and what its last turns took.
+
+    Ours is told first. Each is stopped after `form.patience` seconds.
+    """
+    found = {}
+    for system in (LASH, *peers):
+        with started((system,)) as (worker,), worker.session("S4 durable", in_memory=True) as at:
+            turns, until, block = WARM_UP, perf_counter() + form.patience, {}
+            while turns < REACHED and perf_counter() < until:
+                block = worker.run(NEAR)
+                turns += NEAR
+            found[system.name] = {**block, "turns": turns, "bytes": _total(at)}
+    return found
+
+
+def _total(folder: Path) -> int:
+    return sum([each.stat().st_size for each in folder.rglob("*") if each.is_file()])
 
 
 def _size(folder: Path) -> int:

@@ -73,6 +73,7 @@ def judge(report: dict[str, Any]) -> list[Target]:
     found = _ahead(report["turns"]) + _by_bare(report["turns"])
     found += _opened(report["opening"]) + _crowded(report["crowds"])
     found += _varied(report["variants"])
+    found += _on_postgres(report["postgres"]) + _grown(report["peers"])
     found += _flat(report["growth"], report["instructions"])
     if hooks := report["hooks"]:
         found += _hooks({name: each["median"] for name, each in hooks.items()})
@@ -149,6 +150,32 @@ def _varied(variants: dict[str, Any]) -> list[Target]:
             )
         )
     return found
+
+
+def _on_postgres(systems: dict[str, Any]) -> list[Target]:
+    found = []
+    if systems:
+        ratio = systems["lash-sdk"]["ratios"]["bare"]["wall"]["median"]
+        found.append(Target(name="S9: ours by a raw commit", wanted=2.5, found=ratio))
+    for name, figures in systems.items():
+        if name in PEERS:
+            ratio = figures["ratios"]["lash-sdk"]["wall"]["median"]
+            what = f"S9: times faster than {name}'s"
+            found.append(Target(name=what, wanted=5, found=ratio, most=False))
+    return found
+
+
+def _grown(systems: dict[str, Any]) -> list[Target]:
+    ratios = [
+        (at["wall"] / systems["lash-sdk"]["wall"], name, at["turns"])
+        for name, at in systems.items()
+        if name in PEERS
+    ]
+    if not ratios:
+        return []
+    ratio, peer, turns = min(ratios)
+    name = f"S4: times faster than {peer} at turn {turns:.0f}, the fastest peer"
+    return [Target(name=name, wanted=50, found=ratio, most=False)]
 
 
 def _started(starts: dict[str, Any]) -> list[Target]:

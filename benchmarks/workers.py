@@ -44,15 +44,20 @@ class Worker:
         return dict(self._ask(do="tell"))
 
     @contextmanager
-    def session(self, scenario: str, *, in_memory: bool = False) -> Generator[Path, None, None]:
+    def session(
+        self, scenario: str, *, in_memory: bool = False, server: str = ""
+    ) -> Generator[Path, None, None]:
         """
         Have a new session open for *scenario*, warmed up; yield where its files are.
 
-        Its files are on disk, or in memory if that's wanted and there.
+        Its files are on disk, or in memory if that's wanted and there; *server* is
+        the URL of its database, if it's on one.
         """
         place = MEMORY if in_memory and MEMORY.is_dir() else None
         folder = tempfile.mkdtemp(prefix="lash-bench-", dir=place)
         try:
+            if server:
+                (Path(folder) / "postgres").write_text(server)
             self._ask(do="open", scenario=scenario, folder=folder)
             yield Path(folder)
             self._ask(do="close")

@@ -10,9 +10,11 @@ import pytest
 
 from benchmarks.environments import BARE, LASH
 from benchmarks.plots import plots
+from benchmarks.postgres import run_postgres
+from benchmarks.profile import profiled
 from benchmarks.report import page
 from benchmarks.run import run
-from benchmarks.scenarios import QUICK, SCENARIOS, memory_files
+from benchmarks.scenarios import QUICK, SCENARIOS, memory_files, run_peers_growth
 from benchmarks.script import Script
 from benchmarks.targets import judge
 from benchmarks.variants import run_crowds, run_opening, run_variants
@@ -89,7 +91,8 @@ def test_targets_compare_with_the_fastest_peer() -> None:
 
     turns = {"S1": {"lash-sdk": {}, "langgraph": peer(29.0), "agno": peer(2.9)}}
     rest = ("growth", "instructions", "hooks", "starts", "opening", "crowds", "variants")
-    report: dict[str, object] = {"turns": turns, **{name: {} for name in rest}}
+    more = ("postgres", "peers")
+    report: dict[str, object] = {"turns": turns, **{name: {} for name in (*rest, *more)}}
 
     (target,) = judge(report)
 
@@ -115,3 +118,28 @@ def test_variants_and_crowds_are_measured_against_the_first() -> None:
     assert ["bare", "lash-sdk", "lash-sdk, durable, turn", "lash-sdk, durable, effect"] == list(
         crowds
     )
+
+
+@pytest.mark.slow
+def test_a_server_and_everybodys_growth_are_measured() -> None:
+    """
+    Each session has a database of its own, and its turns are counted.
+    """
+    form = replace(TRIAL, patience=0.01)
+
+    served, grown = run_postgres((), form), run_peers_growth((BARE,), form)
+
+    assert ["bare", "lash-sdk"] == list(served)
+    assert served["lash-sdk"]["ratios"]["bare"]["wall"]["median"] > 1
+    assert ["lash-sdk", "bare"] == list(grown)
+    assert all(23 <= at["turns"] <= 463 and at["bytes"] > 0 for at in grown.values())
+
+
+def test_a_profile_tells_what_each_room_takes() -> None:
+    """
+    Shares that don't come to a whole would hide where the time goes.
+    """
+    rooms = profiled("S1", 0.2)
+
+    assert {"runner", "session", "turn"} < set(rooms)
+    assert 1.0 == pytest.approx(sum(at["share"] for at in rooms.values()))

@@ -1,4 +1,4 @@
-"""langgraph: its prebuilt agent on `InMemorySaver`, or on `AsyncSqliteSaver`."""
+"""langgraph: its prebuilt agent on `InMemorySaver`, `AsyncSqliteSaver` or `AsyncPostgresSaver`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.prebuilt import create_react_agent
 
-from benchmarks.script import DURABLE, SUMS, WITH_TOOLS, ask
+from benchmarks.script import DURABLE, ON_POSTGRES, SUMS, WITH_TOOLS, ask, server_of
 
-PACKAGES = ("langgraph", "langgraph-checkpoint-sqlite", "langchain-core", "aiosqlite")
+PACKAGES = (
+    "langgraph",
+    "langgraph-checkpoint-sqlite",
+    "langgraph-checkpoint-postgres",
+    "langchain-core",
+    "aiosqlite",
+    "psycopg",
+)
 
 
 class Scripted(BaseChatModel):
@@ -61,6 +68,12 @@ async def open_session(scenario, folder, script):
         if scenario in DURABLE:
             path = str(folder / "langgraph.db")
             saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(path))
+        if scenario == ON_POSTGRES:
+            from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+
+            url = server_of(folder)
+            saver = await stack.enter_async_context(AsyncPostgresSaver.from_conn_string(url))
+            await saver.setup()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the newer name needs langchain, and is slower
             agent = create_react_agent(

@@ -8,13 +8,20 @@ import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.script import DURABLE, FORKED, SUMS_AS_JSON, Script, ask
+from benchmarks.script import DURABLE, FORKED, ON_POSTGRES, SUMS_AS_JSON, Script, ask, server_of
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
 
 PACKAGES = ()
 
 Message = dict[str, Any]
+
+INSERT = """
+INSERT INTO messages SELECT %s + n, body FROM unnest(%s::text[]) WITH ORDINALITY AS t (body, n)
+"""
 
 CALLS = [
     {"id": f"call_{at}", "name": "add", "arguments": arguments}
@@ -29,6 +36,7 @@ async def open_session(
     """Yield what runs a turn and returns its answer."""
     db = open_database(folder / "bare.db") if scenario in DURABLE else None
     history = load(db) if db is not None else []
+    server = await connect(server_of(folder)) if scenario == ON_POSTGRES else None
 
     async def model(messages: list[Message]) -> Message:
         if await script.wants_tools():
@@ -51,6 +59,8 @@ async def open_session(
             history.extend([await task for task in tasks])
         if db is not None:
             save(db, start, history[start:])
+        if server is not None:
+            await insert(server, start, history[start:])
         return str(history[-1]["content"])
 
     async def commit() -> str:
@@ -65,6 +75,8 @@ async def open_session(
     finally:
         if db is not None:
             db.close()
+        if server is not None:
+            await server.close()
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -88,3 +100,18 @@ def save(db: sqlite3.Connection, start: int, messages: list[Message]) -> None:
     rows = [(start + at, json.dumps(message)) for at, message in enumerate(messages)]
     db.executemany("INSERT INTO messages VALUES (?, ?)", rows)
     db.execute("COMMIT")
+
+
+async def connect(url: str) -> AsyncConnection[Any]:
+    """Return a connection to a database that's ready for one session's messages."""
+    import psycopg  # in S9 alone
+
+    server = await psycopg.AsyncConnection.connect(url, autocommit=True)
+    await server.execute("CREATE TABLE messages (at integer PRIMARY KEY, body text NOT NULL)")
+    return server
+
+
+async def insert(server: AsyncConnection[Any], start: int, messages: list[Message]) -> None:
+    """Write a turn's messages in one statement."""
+    bodies = [json.dumps(message) for message in messages]
+    await server.execute(INSERT, (start, bodies))

@@ -8,7 +8,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
 
-from benchmarks.script import DURABLE, FORKED, SUMS_AS_JSON, WITH_TOOLS, Script, ask
+from benchmarks.script import (
+    DURABLE,
+    FORKED,
+    ON_POSTGRES,
+    SUMS_AS_JSON,
+    WITH_TOOLS,
+    Script,
+    ask,
+    server_of,
+)
 from benchmarks.systems.hooked import hooked
 from lash_sdk import Lash, tool
 from lash_sdk.contexts import ToolContext
@@ -17,9 +26,18 @@ from lash_sdk.ports import Emit, Model, ModelAnswer, ModelRequest
 from lash_sdk.session import Session
 from lash_sdk.tools import Tool
 from lash_sdk.usage import Usage
+from lash_store_postgres.plugin import PostgresPlugin
 from lash_store_sqlite.plugin import SqlitePlugin
 
-PACKAGES = ("lash-sdk", "lash-store-sqlite", "pydantic", "pluggy", "apsw")
+PACKAGES = (
+    "lash-sdk",
+    "lash-store-sqlite",
+    "lash-store-postgres",
+    "pydantic",
+    "pluggy",
+    "apsw",
+    "psycopg",
+)
 
 CALLS = tuple(ToolCall(id="", name="add", arguments=each) for each in SUMS_AS_JSON)
 USAGE = Usage(input=10, output=5)
@@ -48,9 +66,13 @@ def application(scenario: str, folder: Path, model: Model, add: Tool) -> Lash:
     """Return the app of a scenario; after a slash stands what's special about it."""
     scenario, _, special = scenario.partition("/")
     plugins = hooked(int(special)) if scenario == "S2" and special.isdecimal() else []
+    store = f"sqlite:///{folder / 'lash.db'}" if scenario in DURABLE else "memory:"
+    if scenario == ON_POSTGRES:
+        store = server_of(folder)
+        plugins = [PostgresPlugin]
     return Lash(
         model=model,
-        store=f"sqlite:///{folder / 'lash.db'}" if scenario in DURABLE else "memory:",
+        store=store,
         tools=[add] if scenario in WITH_TOOLS else [],
         plugins=[SqlitePlugin, *plugins],
         autoload=False,  # what else is installed here isn't what's measured
