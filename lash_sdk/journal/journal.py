@@ -19,6 +19,14 @@ from . import facts
 from .seam import Do, Seam
 
 
+class _Write(asyncio.Future[None]):
+    """The end of a write, for all who wait: being cancelled, one of them ends it for nobody."""
+
+    def cancel(self, msg: object = None) -> bool:
+        """Return False."""
+        return False
+
+
 class Journal(Seam):
     """
     The record of one turn, and the seam that keeps it.
@@ -61,7 +69,7 @@ class Journal(Seam):
         self._rows: list[JournalRow] = []
         self._made = 0
         self._safe = 0
-        self._writing: asyncio.Future[None] | None = None
+        self._writing: _Write | None = None
 
     @property
     def replaying(self) -> bool:
@@ -119,11 +127,11 @@ class Journal(Seam):
             if self._writing is None:
                 await self._write()
             else:
-                await asyncio.shield(self._writing)
+                await self._writing
 
     async def _write(self) -> None:
         rows = tuple(self._rows)
-        self._writing = asyncio.get_running_loop().create_future()
+        self._writing = _Write()
         try:
             await self._store.journal_put(self._claim, rows)
         except Exception as error:

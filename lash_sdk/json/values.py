@@ -82,12 +82,9 @@ class Value:
 
     def to_json(self) -> JsonObject:
         """Return the value as it's stored."""
-        body: dict[str, Json] = {"kind": self.tag} if self.tag else {}
-        for name, empty, _read, write in _form(type(self)):
-            value = getattr(self, name)
-            if empty is _WRITTEN or value != empty:
-                body[name] = write(value)
-        return body
+        cls = type(self)
+        write = _WRITERS.get(cls) or _WRITERS.setdefault(cls, _written(cls))
+        return write(self)
 
     @classmethod
     def from_json(cls, body: Json) -> Self:
@@ -104,7 +101,7 @@ class Value:
         if cls.tag and (said := left.pop("kind", None)) != cls.tag:
             raise wrong(f"{where}.kind", repr(cls.tag), said)
         found: dict[str, Any] = {}
-        for name, empty, read_field, _write in _form(cls):
+        for name, empty, read_field in _form(cls):
             if name in left:
                 found[name] = value = read_field(left.pop(name), f"{where}.{name}")
                 if empty is not _WRITTEN and value == empty:
@@ -154,26 +151,50 @@ def wrong(where: str, expected: str, found: object) -> StoreCorrupt:
 _WRITTEN: Final = object()
 """Stands for "no empty default": the field is always written."""
 
-_Form: TypeAlias = tuple[tuple[str, Any, Read, Callable[[Any], Json]], ...]
+_Form: TypeAlias = tuple[tuple[str, Any, Read], ...]
 _FORMS: Final[dict[type, _Form]] = {}
+_WRITERS: Final[dict[type, Callable[[Any], JsonObject]]] = {}
 
 
 def _form(cls: type) -> _Form:
-    """Return a class' fields: name, what's left out, what reads and what writes it."""
+    """Return a class' fields: name, what's left out, and what reads it."""
     if (form := _FORMS.get(cls)) is None:
-        hints = typing.get_type_hints(cls, localns={"Json": object, "JsonObject": dict})
-        kept = [(f, hints[f.name]) for f in fields(cls) if f.compare]
-        form = _FORMS[cls] = tuple([(f.name, _empty(f), _reader(h), _writer(h)) for f, h in kept])
+        kept = [(each, _hints(cls)[each.name]) for each in fields(cls) if each.compare]
+        form = _FORMS[cls] = tuple([(f.name, _empty(f), _reader(hint)) for f, hint in kept])
     return form
+
+
+def _written(cls: type[Value]) -> Callable[[Any], JsonObject]:
+    """Return what writes values of a class: made for it, as a journal writes hundreds a turn."""
+    hints = _hints(cls)
+    known: dict[str, Any] = {"plain": plain}
+    lines = [f"body = {{'kind': {cls.tag!r}}}" if cls.tag else "body = {}"]
+    for name, empty, _read in _form(cls):
+        known[f"empty_{name}"] = empty
+        put = f"body[{name!r}] = {_said(hints[name])}"
+        lines.append(f"value = self.{name}")
+        lines.append(put if empty is _WRITTEN else f"if value != empty_{name}: {put}")
+    body = "\n    ".join([*lines, "return body"])
+    exec(f"def write(self):\n    {body}", known)  # noqa: S102 - as `frozen` does
+    return known["write"]  # type: ignore[no-any-return]
+
+
+def _said(hint: Any) -> str:
+    """Return the expression for a field's value as JSON."""
+    origin = typing.get_origin(hint)
+    kinds = set(typing.get_args(hint) if origin in (Union, UnionType) else (hint,)) - {NoneType}
+    if float in kinds:
+        return "float(value)"
+    return "value" if origin is Literal or kinds <= {str, int, bool, dict} else "plain(value)"
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls, localns={"Json": object, "JsonObject": dict})
 
 
 def _empty(field: Field[Any]) -> Any:
     missing = field.default is MISSING
     return _WRITTEN if missing or field.default else field.default
-
-
-def _writer(hint: Any) -> Callable[[Any], Json]:
-    return float if float in (hint, *typing.get_args(hint)) else plain
 
 
 def plain(value: Any) -> Any:
