@@ -42,8 +42,7 @@ class Deadline:
 
     def start(self) -> None:
         """Look at the calls from now on."""
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self.seconds / LOOKS, self._look)
+        self._timer = asyncio.get_running_loop().call_later(self.seconds / LOOKS, self._look)
 
     def stop(self) -> None:
         """Look no more."""

@@ -10,7 +10,7 @@ from ..contexts import SessionContext
 from ..errors import PluginFault
 from ..hooks.kinds import Hook
 from .deadline import Deadline
-from .faults import SWITCHABLE, blame
+from .faults import SWITCHABLE, Faults, blame
 from .registered import Registered
 
 
@@ -92,6 +92,12 @@ class Each:
             self.calls.add(ctx)  # for the next one
         fault = blame(impl.plugin, self.hook.name, impl.function, cause, ctx.session_id)
         ctx.scope.faults.struck(impl.index, fault)
+
+    def forgive(self, faults: Faults, struck: dict[int, int]) -> None:
+        """Forget the strikes of those whose count is as in *struck*: they answered since."""
+        for index, *_ in self.active(faults.off):
+            if faults.strikes.get(index) == struck.get(index):
+                faults.strikes.pop(index, None)
 
     def failed(self, ctx: SessionContext, impl: Impl, error: BaseException) -> PluginFault:
         """Return the fault of *impl*, once it's noted for `on_fault`."""

@@ -55,19 +55,18 @@ def _collect_sync(each: Each) -> Any:
 
     def plan(ctx: Any) -> list[tuple[Registered, Any]] | None:
         faults, instances, out = ctx.scope.faults, ctx.instances, []
-        strikes = faults.strikes
+        struck = dict(faults.strikes) if faults.strikes else None
         for index, call, _waits, plugin, impl in each.active(faults.off) if faults.off else steps:
             try:
                 value = call(instances[index], ctx)
-                if of is not None and value is not None:
-                    each.checked(value)
+                if value is not None:
+                    if of is not None:
+                        each.checked(value)
+                    out.append((plugin, value))
             except BaseException as error:
                 each.isolated(ctx, impl, error)
-                continue
-            if strikes:
-                strikes.pop(index, None)
-            if value is not None:
-                out.append((plugin, value))
+        if struck:
+            each.forgive(faults, struck)
         return out if keep else None
 
     return plan
@@ -79,25 +78,25 @@ def _collect_async(each: Each) -> Any:
 
     async def plan(ctx: Any) -> list[tuple[Registered, Any]] | None:
         faults, instances, out = ctx.scope.faults, ctx.instances, []
-        strikes = faults.strikes
+        struck = dict(faults.strikes) if faults.strikes else None
         if calls is not None:
             calls.add(ctx)
         for index, call, waits, plugin, impl in each.active(faults.off) if faults.off else steps:
             try:
-                value = call(instances[index], ctx)
                 if waits:
-                    value = await value
+                    value = await call(instances[index], ctx)
                     if late:
                         each.deadline.check(ctx)
+                else:
+                    value = call(instances[index], ctx)
+                if value is not None:
+                    out.append((plugin, value))
             except BaseException as error:
                 each.isolated(ctx, impl, error)
-                continue
-            if strikes:
-                strikes.pop(index, None)
-            if value is not None:
-                out.append((plugin, value))
         if calls is not None:
             calls.discard(ctx)
+        if struck:
+            each.forgive(faults, struck)
         return out if keep else None
 
     return plan
@@ -132,7 +131,7 @@ def _transform(each: Each) -> Any:
 
     async def plan(ctx: Any, value: Any) -> Any:
         faults, instances, kind = ctx.scope.faults, ctx.instances, type(value)
-        strikes = faults.strikes
+        struck = dict(faults.strikes) if faults.strikes else None
         if calls is not None:
             calls.add(ctx)
         for index, call, waits, _, impl in each.active(faults.off) if faults.off else steps:
@@ -145,11 +144,10 @@ def _transform(each: Each) -> Any:
                 value = value if after is None else check(after, kind)
             except BaseException as error:
                 each.isolated(ctx, impl, error)
-                continue
-            if strikes:
-                strikes.pop(index, None)
         if calls is not None:
             calls.discard(ctx)
+        if struck:
+            each.forgive(faults, struck)
         return value
 
     return plan
@@ -243,9 +241,7 @@ def _gate(each: Each) -> Any:
             each.calls.add(ctx)
         for impl in each.impls:
             value = await _decision(ctx, each, impl)
-            if value is None:
-                continue
-            if strongest is None or value.strength > strongest[1].strength:
+            if value and (strongest is None or value.strength > strongest[1].strength):
                 strongest = (impl.plugin, value)
         if each.calls is not None:
             each.calls.discard(ctx)
