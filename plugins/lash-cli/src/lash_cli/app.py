@@ -14,8 +14,8 @@ from typing import Annotated, Final, Optional
 
 import typer
 
-from . import plugins
 from .settings import Options
+from .words import PLUGINS
 
 CODES: Final = (
     "Exit codes: 0 well done, 1 the turn stopped or failed, 2 the command line or the"
@@ -328,10 +328,12 @@ def pull(name: Annotated[str, typer.Argument(metavar="NAME")]) -> int:
     return pull(name)
 
 
-@app.command("plugins", help=plugins.SUMMARY, add_help_option=False)
+@app.command("plugins", help=PLUGINS, add_help_option=False)
 def _plugins() -> int:
     """Only for the list of commands: `main` runs `lash_cli.plugins` itself."""
-    return plugins.main([])
+    from .plugins import main
+
+    return main([])
 
 
 def run_app(argv: Sequence[str]) -> int:

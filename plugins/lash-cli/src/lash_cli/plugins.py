@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from lash_sdk.plugins.discovery import disabled, installed
 
 from .settings import guess, read_settings
+from .words import PLUGINS
 
 if TYPE_CHECKING:
     from lash_sdk.plugins.discovery import Found
-
-SUMMARY: Final = "List plugins, look into one, find out what is wrong, switch one off, start one."
 
 
 def main(argv: Sequence[str]) -> int:
@@ -184,7 +183,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="lash plugins",
-        description=SUMMARY,
+        description=PLUGINS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n  lash plugins list\n  lash plugins show sqlite\n"
         "  lash plugins doctor --json\n  lash plugins check weather --strict\n"

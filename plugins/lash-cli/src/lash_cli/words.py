@@ -10,6 +10,9 @@ from typing import Any, Final
 SHORT: Final = 60
 """Characters that a value may take on a line of its own kind."""
 
+PLUGINS: Final = "List plugins, look into one, find out what is wrong, switch one off, start one."
+"""What `lash plugins` is for; the list of commands shows it without loading them."""
+
 _KEPT: Final = frozenset("\n\t")
 
 
