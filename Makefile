@@ -51,9 +51,10 @@ test-full: check ## the suite with its slow tests and branch coverage
 	$(call timed,pytest,$(PY) -m coverage run -m pytest -q)
 	$(call timed,coverage,$(PY) -m coverage report)
 
-bench: install ## side by side with peers; writes docs/benchmarks.md and docs/survival.md
+bench: install ## side by side with peers; writes docs/benchmarks.md, docs/survival.md and docs/plugin-costs.md
 	@$(PY) -m benchmarks
 	@$(PY) -m benchmarks.survival
+	@$(PY) -m benchmarks.hooks
 
 bench-quick: install ## the same with fewer peers and laps, printed only
 	@$(PY) -m benchmarks --quick

@@ -87,6 +87,7 @@ class System:
 BARE: Final = System(name="bare", file="systems/bare.py")
 LASH: Final = System(name="lash-sdk", file="systems/lash.py")
 HOOKS: Final = System(name="hooks", file="systems/hooks.py", requirements="hooks.txt", borrows=True)
+OPENING: Final = System(name="opening", file="systems/opening.py")
 PEERS: Final = tuple(
     System(name=name, file=f"peers/{stem}.py", requirements=f"{stem}.txt", peer=True)
     for name, stem in (

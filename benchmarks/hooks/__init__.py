@@ -1,0 +1,1 @@
+"""What hooks and plugins cost: calls, sessions with plugins, and commands among many packages."""
