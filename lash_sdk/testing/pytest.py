@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 pytest.register_assert_rewrite(
+    "lash_sdk.testing.manager_contract",
     "lash_sdk.testing.model_contract",
     "lash_sdk.testing.tool_contract",
     "lash_sdk.testing.usage_contract",
@@ -45,6 +46,7 @@ pytest.register_assert_rewrite(
 
 from ..ports import BASE, Store  # noqa: E402 - rewriting comes first
 from .fixtures import *  # noqa: E402, F403 - pytest finds them by name
+from .manager_contract import SessionManagerContract  # noqa: E402
 from .model_contract import ModelContract  # noqa: E402
 from .store_blobs import StoreBlobs  # noqa: E402
 from .store_cases import cases, changed  # noqa: E402
@@ -67,7 +69,14 @@ from .usage_contract import UsageContract  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["ModelContract", "Place", "StoreContract", "ToolContract", "UsageContract"]
+__all__ = [
+    "ModelContract",
+    "Place",
+    "SessionManagerContract",
+    "StoreContract",
+    "ToolContract",
+    "UsageContract",
+]
 
 CREW: Final = pytest.StashKey[Crew]()
 LEFT_OUT: Final = frozenset(("skip", "skipif", "xfail"))
