@@ -7,6 +7,7 @@ a page in the folder isn't what its function returns.
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
@@ -161,6 +162,9 @@ name; the order of installation doesn't matter.
 | closed | only the application's own tools stay, less what was hidden before |
 | abort | the call it's a part of ends: an open fails, a tool call fails, a turn isn't kept |
 
+A hook's context gives out its session roles, `ctx.role("graph")`, and no others; the ten are in
+`lash_sdk.ports.roles`. Each example stands alone and is run by our tests.
+
 A fault names the plugin, its version, the hook, the file and the line; `on_fault` hears of it.
 After five in a row a plugin's listen, collect and transform hooks are switched off in that session;
 what guards it goes on denying. `LASH_STRICT_PLUGINS=1` makes every fault abort.
@@ -191,15 +195,65 @@ def context_entry(name: str) -> str:
     return f"### `{name}`\n\n" + ", ".join(f"`{each}`" for each in found)
 
 
+LOOKING: Final = ("lifecycle", "trace")
+RECALLING: Final = ("direct", "graph", "lifecycle", "snapshot", "tasks", "turns")
+ROLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "before_turn": ("lifecycle", "snapshot", "tool_state", "trace"),
+    "provide_prompt": ("catalogue", "direct", "snapshot", "tasks"),
+    "at_checkpoint": LOOKING,
+    "after_turn": LOOKING,
+    "transform_context": RECALLING,
+    "transform_history": RECALLING,
+    "on_turn_committed": RECALLING,
+    "transform_policy": ("tasks",),
+    "on_config_changed": ("tasks",),
+    **dict.fromkeys(
+        ("before_tool", "decide_tool", "decide_approval", "around_tool", "after_tool"), ("all",)
+    ),
+}
+"""The session roles of each hook that has any; `tests/test_every_hook.py` holds them to a run."""
+
+EXAMPLES: Final = FOLDER.parent / "tests" / "hook_examples.py"
+
+
 def hook_entry(hook: Hook[Any]) -> str:
-    """Return the entry of one hook: its rule in a line, then its docstring."""
+    """Return the entry of one hook: its rule in a line, its docstring, its example."""
     colour = "may be async" if hook.awaits else "sync"
     rule = (
         f"*{hook.kind}*, {colour}, a fault: {hook.fault} · takes `{hook.context}`"
-        f" · since {hook.since}"
+        f" · roles: {roles_of(hook)} · since {hook.since}"
     )
     lines = [line.strip() for line in (hook.__doc__ or "").strip().splitlines()]
-    return f"### `{hook.name}`\n\n{rule}\n\n" + "\n".join(lines)
+    words = "\n".join(lines)
+    return f"### `{hook.name}`\n\n{rule}\n\n{words}\n\n```python\n{example(hook.name)}\n```"
+
+
+def roles_of(hook: Hook[Any]) -> str:
+    """Return the session roles that a hook's context gives out."""
+    found = ROLES.get(hook.name, ("none",))
+    return ", ".join([name if name in ("all", "none") else f"`{name}`" for name in found])
+
+
+def example(hook: str) -> str:
+    """
+    Return the example of a hook, with what it imports.
+
+    Raises:
+        KeyError: There's none: every hook has one.
+    """
+    text = EXAMPLES.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    forms = {each.name: each for each in tree.body if isinstance(each, ast.ClassDef)}
+    form = forms[f"{hook.title().replace('_', '')}Example"]
+    used = {each.id for each in ast.walk(form) if isinstance(each, ast.Name)}
+    imports = []
+    for each in tree.body:
+        if isinstance(each, ast.ImportFrom) and each.module != "__future__":
+            names = [name.name for name in each.names if name.name in used]
+            if names:
+                imports.append(f"from {each.module} import {', '.join(names)}")
+    source = ast.get_source_segment(text, form)
+    return "\n".join(imports) + f"\n\n\n{source}".replace("  # type: ignore[untyped-decorator]", "")
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {

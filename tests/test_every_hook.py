@@ -5,11 +5,13 @@ Every hook is called at its point: one plugin that implements them all, and watc
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from lash_sdk import Lash, Plugin
+from lash_sdk.contexts import ALL_ROLES
 from lash_sdk.dispatch.projection import project
 from lash_sdk.hooks import HOOKS, Allow, Ask
 from lash_sdk.policy import Limits
@@ -53,6 +55,16 @@ def answers(hook: str) -> Any:
     return [] if HOOKS[hook].kind in ("collect", "directives") else None
 
 
+ROLES: Final[dict[str, frozenset[str]]] = {}
+"""The roles that each hook's context was seen with."""
+
+
+def check(hook: str, ctx: Any) -> None:
+    """See what a hook is handed."""
+    assert HOOKS[hook].context == type(ctx).__name__
+    ROLES[hook] = getattr(ctx, "roles", frozenset())
+
+
 def watching(calls: list[str]) -> type[Plugin]:
     """Return a plugin that implements every hook there is, and notes each call."""
 
@@ -60,19 +72,19 @@ def watching(calls: list[str]) -> type[Plugin]:
         kind = HOOKS[name].kind
 
         def plain(self: Any, ctx: Any) -> Any:
-            assert HOOKS[name].context == type(ctx).__name__
+            check(name, ctx)
             extra = f" {type(ctx.event).__name__}" if name == "on_event" else ""
             extra = f" {ctx.checkpoint}" if name == "at_checkpoint" else extra
             calls.append(name + extra)
             return answers(name)
 
         def change(self: Any, ctx: Any, value: Any) -> Any:
-            assert HOOKS[name].context == type(ctx).__name__
+            check(name, ctx)
             calls.append(name)
             return value
 
         async def around(self: Any, ctx: Any, call_next: Any) -> Any:
-            assert HOOKS[name].context == type(ctx).__name__
+            check(name, ctx)
             calls.append(f"{name} in")
             value = await call_next("shared" if name == "around_app" else ctx)
             calls.append(f"{name} out")
@@ -227,3 +239,16 @@ async def test_nobody_pays_for_a_hook_that_nobody_implements() -> None:
     plans = registry().plans
 
     assert [None] * len(HOOKS) == [getattr(plans, name) for name in HOOKS]
+
+
+async def test_the_reference_has_the_roles_that_each_hook_gets() -> None:
+    """
+    An author who reads of a role must get it, and one who needs it must read of it.
+    """
+    page = (Path(__file__).parent.parent / "docs" / "hooks.md").read_text(encoding="utf-8")
+    await scenario([])
+
+    for hook, roles in ROLES.items():
+        said = "all" if roles == ALL_ROLES else ", ".join([f"`{r}`" for r in sorted(roles)])
+        entry = page.partition(f"### `{hook}`\n")[2].partition("\n### ")[0]
+        assert f" · roles: {said or 'none'} · " in entry, hook
