@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol
 
 from .commits import Commit, Receipt
 from .errors import PluginFault, Unavailable
-from .events import SessionEvent
-from .json import Json, digest
+from .events import PluginEmitted, SessionEvent
+from .json import Json, check, digest
 from .messages import Blob, Message, ToolCall
 from .outcomes import ToolOutcome, ToolRecord, TurnOutcome
 from .policy import Policy
@@ -45,10 +45,14 @@ class Scope(Protocol):
 
     Attributes:
         parent: The id of the session that made this one.
+        watch: Shows an event to whoever watches; None while nobody does.
+        aside: What its running turn does beside its effects, None outside of one.
     """
 
     id: str
     parent: str | None
+    watch: Callable[[SessionEvent], None] | None
+    aside: Any
 
     @property
     def faults(self) -> FaultBook:
@@ -64,8 +68,8 @@ class Scope(Protocol):
         """Return the object behind a role, for *ctx*, or raise `Unavailable`."""
         ...
 
-    def emit(self, plugin: str, name: str, body: Json) -> None:
-        """Show an event of a plugin to whoever watches the session."""
+    def listen(self, listener: Callable[[SessionEvent], None]) -> Callable[[], None]:
+        """Show every event to *listener* until what's returned is called."""
         ...
 
 
@@ -121,8 +125,37 @@ class SessionContext:
         return self.scope.role(name, self)
 
     def emit(self, plugin: object, name: str, body: Json = None) -> None:
-        """Show an event of *plugin* (pass `self`) to whoever watches the session."""
-        self.scope.emit(getattr(plugin, "name", str(plugin)), name, body)
+        """
+        Show an event of *plugin* (pass `self`) to whoever watches the session.
+
+        It says by itself which turn, call and attempt this context is about.
+
+        Raises:
+            InvalidInput: The body isn't JSON.
+        """
+        by, scope, call = getattr(plugin, "name", plugin), self.scope, getattr(self, "call", None)
+        check(body, where=f"event {name!r} of plugin {by!r}")
+        if scope.watch is not None:
+            scope.watch(
+                PluginEmitted(
+                    turn=getattr(self, "turn_id", scope.aside and scope.aside.turn),
+                    plugin=str(by),
+                    name=name,
+                    body=body,
+                    key=getattr(self, "key", None),
+                    call=call and call.id,
+                    attempt=getattr(self, "attempt", None),
+                )
+            )
+
+    def listen(self, listener: Callable[[SessionEvent], None]) -> Callable[[], None]:
+        """
+        Show every event of the session to *listener* until what's returned is called.
+
+        For a plugin that may have no use for them: who implements `on_event` is
+        always shown them, and pays for it.
+        """
+        return self.scope.listen(listener)
 
 
 @dataclass(slots=True, eq=False)

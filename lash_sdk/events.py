@@ -237,7 +237,11 @@ class AnswerRetracted(OfAnswer):
 
 @frozen
 class RetryWaiting(OfAnswer):
-    """A model is asked again in `seconds`; `attempt` of `attempts` failed."""
+    """
+    A model is asked, or a tool called, again in `seconds`; `attempt` of `attempts` failed.
+
+    Of a tool, `key` is the call's own, as in `ToolContext`.
+    """
 
     seconds: float
     attempt: int
@@ -286,12 +290,23 @@ class MessagesAdded(OfTurn):
 
 @frozen
 class PluginEmitted:
-    """A plugin says something to whoever watches."""
+    """
+    A plugin says something to whoever watches, or writes a trace record.
+
+    Attributes:
+        turn: The one that it's about; None outside of one.
+        key: The effect key of the model call or tool call that it's about.
+        call: The id of that tool call.
+        attempt: Which one of that call, from 1.
+    """
 
     turn: str | None
     plugin: str
     name: str
     body: Json
+    key: str | None = None
+    call: str | None = None
+    attempt: int | None = None
 
 
 @frozen

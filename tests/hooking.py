@@ -12,6 +12,7 @@ from typing import Any
 from lash_sdk import Lash, Plugin
 from lash_sdk.contexts import SessionContext
 from lash_sdk.errors import Unavailable
+from lash_sdk.events import PluginEmitted, SessionEvent
 from lash_sdk.hooks import HOOKS
 from lash_sdk.json import Json
 from lash_sdk.messages import note
@@ -36,12 +37,18 @@ class Bare:
         self.instances = registry.instances()
         self.faults = Faults()
         self.emitted: list[tuple[str, str, Json]] = []
+        self.watch: Callable[[SessionEvent], None] | None = self.keep
+        self.aside = None
 
     def role(self, name: str, ctx: Any) -> Any:
         raise Unavailable(name, ROLES[name])
 
-    def emit(self, plugin: str, name: str, body: Json) -> None:
-        self.emitted.append((plugin, name, body))
+    def keep(self, event: SessionEvent) -> None:
+        assert isinstance(event, PluginEmitted)
+        self.emitted.append((event.plugin, event.name, event.body))
+
+    def listen(self, listener: Any) -> Callable[[], None]:
+        raise NotImplementedError
 
 
 def plugin(name: str, version: str = "1", /, **hooks: Callable[..., Any]) -> type[Plugin]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ..contexts import ALL_ROLES, ToolContext
 from ..errors import InvalidInput, LashError, PluginFault, ToolDenied
+from ..events import RetryWaiting
 from ..hooks.answers import Abort, Allow, Ask, Deny
 from ..journal import CallResult, Intent
 from ..json import Json, encode
@@ -256,7 +257,19 @@ async def _attempts(live: Live, ctx: ToolContext, made: Made) -> ToolOutcome:
             return outcome
         if ctx.attempt >= retry.attempts:
             return outcome.exhausted(ctx.attempt)
-        await asyncio.sleep(retry.wait(ctx.attempt, outcome.after))
+        seconds = retry.wait(ctx.attempt, outcome.after)
+        if live.watch is not None:
+            live.watch(
+                RetryWaiting(
+                    turn=ctx.turn_id,
+                    key=ctx.key,
+                    seconds=seconds,
+                    attempt=ctx.attempt,
+                    attempts=retry.attempts,
+                    reason=outcome.message,
+                )
+            )
+        await asyncio.sleep(seconds)
         ctx.attempt += 1
 
 

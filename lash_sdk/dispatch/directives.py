@@ -180,10 +180,10 @@ async def follow(ctx: SessionContext, plugin: Registered, directive: object) -> 
     match directive:
         case answers.EmitEvents():
             for name, body in directive.events:
-                ctx.scope.emit(plugin.name, name, body)
+                ctx.emit(plugin, name, body)
         case answers.EmitTrace():
             name = f"plugin.{plugin.name}.{directive.name}"
-            ctx.scope.emit(plugin.name, name, directive.payload)
+            ctx.emit(plugin, name, directive.payload)
         case answers.CreateSession():
             await ctx.scope.role("lifecycle", ctx).create(directive.request)
         case _:

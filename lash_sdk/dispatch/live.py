@@ -16,12 +16,12 @@ from typing import Any, Final, Protocol
 from .. import contexts
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..errors import Unavailable
-from ..events import PluginEmitted, PluginFailed, SessionEvent, ToolProgressed, UsageAdded
+from ..events import PluginFailed, SessionEvent, ToolProgressed, UsageAdded
 from ..graph import Graph, History, read_value
 from ..hooks.plugin import Plugin
 from ..hooks.specs import Projector
 from ..journal import Deed, Seam
-from ..json import Json, check
+from ..json import Json
 from ..messages import Blob, Message
 from ..plugins.faults import Faults
 from ..plugins.registry import Plans, Registry
@@ -173,7 +173,7 @@ class Live:
             raise Unavailable(name, ROLES.get(name) or ROLES["lifecycle"])
         turn: Turn | None = getattr(ctx, "turn", None)
         key = getattr(ctx, "idempotency_key", None if turn is None else turn.key)
-        asker = Asker(live=self, key=key, attempt=getattr(ctx, "attempt", 1))
+        asker = Asker(live=self, key=key, attempt=getattr(ctx, "attempt", 1), ctx=ctx)
         return self.roles.role(name, asker)
 
     def do(self, deed: Deed) -> None:
@@ -236,17 +236,6 @@ class Live:
         for instance, state in zip(self.instances, self.saved, strict=True):
             if isinstance(instance, Plugin):
                 instance.state = state
-
-    def emit(self, plugin: str, name: str, body: Json) -> None:
-        """
-        Show an event of a plugin to whoever watches.
-
-        Raises:
-            InvalidInput: The body isn't JSON.
-        """
-        check(body, where=f"event {name!r} of plugin {plugin!r}")
-        if self.watch is not None:
-            self.watch(PluginEmitted(turn=None, plugin=plugin, name=name, body=body))
 
     def progress(self, ctx: contexts.ToolContext, text: str) -> None:
         """Show how far a call is, unless it's over; safe from any thread."""

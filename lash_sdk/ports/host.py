@@ -101,11 +101,13 @@ class Asker:
         live: The session, as `lash_sdk.dispatch.live.Live`.
         key: The same on every replay of what asks; None outside a turn.
         attempt: From 1, where it's tried again.
+        ctx: The context that it has.
     """
 
     live: Any
     key: str | None = None
     attempt: int = 1
+    ctx: Any = None
 
 
 _OURS: Final[dict[str, str]] = dict.fromkeys(
@@ -128,6 +130,11 @@ class SessionHost(Protocol):
 
     def model(self, wanted: str | Model, /) -> Model:
         """Return the model behind a spec."""
+        ...
+
+    @property
+    def lanes(self) -> Mapping[str, Any]:
+        """The sessions that are open, by id, each a `lash_sdk.session.lane.Lane`."""
         ...
 
     def live(self, id: str) -> Any:

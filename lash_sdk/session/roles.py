@@ -171,7 +171,7 @@ class Own:
 
     def emit_trace_event(self, name: str, payload: Json = None) -> None:
         """Write a trace record of the session that asks."""
-        self._live.emit("trace", name, payload)
+        self._asker.ctx.emit("trace", name, payload)
 
     def _look(self, live: Live) -> Snapshot:
         """Return a session as it's committed; its state too, unless a turn is running."""

@@ -123,12 +123,12 @@ async def ask(
         "source": source,
         "tool_call": call,
     }
-    live.emit("sessions", "direct.started", started)
+    asker.ctx.emit("sessions", "direct.started", started)
     try:
         answer = await _attempts(live, model, request)
     except BaseException as error:
         why: dict[str, Json] = {"error": type(error).__name__, "message": str(error)}
-        live.emit("sessions", "direct.failed", started | why)
+        asker.ctx.emit("sessions", "direct.failed", started | why)
         raise
     usage, name = answer.usage or NOTHING, answer.model or model.name
     row = UsageRow(
@@ -140,7 +140,7 @@ async def ask(
         usage=usage,
     )
     await tree.host.spend(live.id, (row,), "direct")
-    live.emit("sessions", "direct.completed", started | {"tokens": usage.total})
+    asker.ctx.emit("sessions", "direct.completed", started | {"tokens": usage.total})
     if answer.finish not in ("stop", "tool_use", "unknown"):
         raise ModelError(f"the answer ended with {answer.finish!r}", code=answer.finish)
     return answer, usage, name
@@ -181,7 +181,7 @@ def _model(tree: Tree, live: Live, request: DirectRequest) -> Model:
     config: Config = tree.config
     if isinstance(wanted, str) and (tier := config.tiers.get(wanted)) is not None:
         wanted, variant = tier.model, variant or tier.variant
-    lane = live.roles.lane(live.id)  # type: ignore[union-attr]
+    lane = tree.host.lanes.get(live.id)
     if wanted is None and lane is not None and lane.model is not None:
         wanted = lane.model
     wanted = wanted or live.policy.model
