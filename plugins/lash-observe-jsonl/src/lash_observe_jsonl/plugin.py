@@ -77,13 +77,13 @@ class JsonlPlugin(Plugin):
         if self.shared is None:
             return
         sink, run = self.shared
-        live: Any = ctx.scope
+        context = {"run": run, "session": ctx.session_id, "parent": ctx.parent}
 
         def take(event: SessionEvent) -> None:
             if not isinstance(event, OfChild):  # the child's own session records it
-                self._record(sink, {"run": run, "session": live.id, "parent": live.parent}, event)
+                self._record(sink, context, event)
 
-        live.listen(take)
+        ctx.listen(take)
 
     def _record(self, sink: Sink, context: Mapping[str, Any], event: SessionEvent) -> None:
         config: Config = self.config

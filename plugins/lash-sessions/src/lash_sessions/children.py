@@ -35,8 +35,7 @@ class Children(Lifecycle, Turns, Background, Watching, Direct):
 
     def usage_report(self) -> UsageReport:
         """Return what the session and all that it made spent, committed and pending."""
-        lane = self._live.roles.lane(self._live.id)  # type: ignore[union-attr]
-        report: UsageReport = lane.usage()
+        report: UsageReport = self._tree.host.lanes[self._live.id].usage()
         return report
 
     def snapshot_current(self) -> Snapshot:

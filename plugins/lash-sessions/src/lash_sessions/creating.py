@@ -244,7 +244,7 @@ def _policy(
     model = request.model_object
     if model is None and request.model is None:
         for source in (live.id, "" if start is None else start.session):
-            lane = live.roles and live.roles.lane(source)  # type: ignore[attr-defined]
+            lane = tree.host.lanes.get(source)
             if lane and lane.model is not None and lane.model.name == policy.model:
                 model = lane.model
     # of a model object only this process knows

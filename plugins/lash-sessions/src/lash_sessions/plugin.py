@@ -14,6 +14,7 @@ from .state import NAME, VERSION, State, of_fork
 
 if TYPE_CHECKING:
     from lash_sdk.contexts import HostContext, SessionContext, UsageContext
+    from lash_sdk.dispatch.live import Live
     from lash_sdk.ports import SessionHost, SessionManager
 
     from .monitors import MonitorSpec
@@ -59,6 +60,8 @@ class SessionsPlugin(Plugin):
     State = State
     state_version = VERSION
     specs = (provide_monitors,)
+    known: tuple[Tree, Live] | None = None
+    """The host of several sessions, once it knows this one, and this one as it does."""
 
     @staticmethod
     def fork(state: Any) -> Any:  # type: ignore[override]
@@ -80,15 +83,13 @@ class SessionsPlugin(Plugin):
     @hooks.on_usage
     def heard(self, ctx: UsageContext) -> None:
         """Pass on what a session spends to the one that made it."""
-        live: Any = ctx.scope
-        tree: Tree | None = live.roles and live.roles.manager
-        if tree is not None:
+        if self.known is not None:
+            tree, live = self.known
             tree.heard(live, ctx.row)
 
     @hooks.on_session_closed
     async def closed(self, ctx: SessionContext) -> None:
         """Let go of what hangs on a session that's closed."""
-        live: Any = ctx.scope
-        tree: Tree | None = live.roles and live.roles.manager
-        if tree is not None:
+        if self.known is not None:
+            tree, live = self.known
             await tree.closed(live)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,6 +12,9 @@ from lash_sdk.dispatch.live import Live
 from lash_sdk.json import Json
 
 from .requests import CHILD, Authority
+
+if TYPE_CHECKING:
+    from .tree import Tree
 
 NAME: Final = "sessions"
 COMPONENT: Final = f"plugin/{NAME}"
@@ -67,9 +70,16 @@ def of_fork(state: State) -> State:
     return State(origin=state.origin)
 
 
-def recall(live: Live) -> State:
-    """Return what a session remembers; nothing if this plugin has no instance there."""
+def introduce(live: Live, tree: Tree) -> None:
+    """Let this plugin's instance in a session know who hosts several."""
     for instance in live.instances:
+        if isinstance(getattr(instance, "state", None), State):
+            instance.known = (tree, live)  # type: ignore[attr-defined]
+
+
+def recall(session: Live | SessionContext) -> State:
+    """Return what a session remembers; nothing if this plugin has no instance there."""
+    for instance in session.instances:
         state = getattr(instance, "state", None)
         if isinstance(state, State):
             return state
@@ -86,12 +96,11 @@ def remember(live: Live, **changes: Any) -> None:
 
 def authority_of(ctx: SessionContext) -> Authority | None:
     """Return what the session of a hook may do as somebody's sub-agent; None for a root."""
-    live: Any = ctx.scope
-    return authority(live)
+    return authority(ctx)
 
 
-def authority(live: Live) -> Authority | None:
+def authority(session: Live | SessionContext) -> Authority | None:
     """Return what a session may do as somebody's sub-agent; None for a root."""
-    origin = recall(live).origin
+    origin = recall(session).origin
     body: Json = None if origin is None else origin.authority
     return None if body is None else Authority.from_json(body)

@@ -19,7 +19,7 @@ from .errors import UnknownSession
 from .handles import Handles
 from .monitors import Monitors
 from .requests import SessionHandle
-from .state import Origin, recall
+from .state import Origin, introduce, recall
 
 if TYPE_CHECKING:
     from lash_sdk.dispatch.live import Live
@@ -86,6 +86,7 @@ class Tree:
 
     def role(self, name: str, asker: Asker) -> Any:
         """Return the role's object for whoever asks; "children" has all of them."""
+        introduce(asker.live, self)
         return children.ROLES[name](self, asker)
 
     async def route(self, live: Live) -> Session | None:
@@ -181,8 +182,10 @@ class Tree:
         if known is not made:
             await session.close()
             raise SessionExists(spec.id)
+        introduce(live, self)
         maker = self.host.live(origin.maker)
         if maker is not None:
+            introduce(maker, self)
             made.passed.update(row.id for row in maker.ledger.rows)
         return made
 
