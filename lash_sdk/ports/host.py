@@ -186,7 +186,8 @@ class SessionManager(Protocol):
         Bring to an end what an interrupted turn of *live* had begun elsewhere.
 
         Called before it goes on; with *closing* it's to be discarded. *deeds* are its
-        `lash_sdk.journal.Deed`s, in their order.
+        `lash_sdk.journal.Deed`s, in their order. Outside a turn (`live.aside` is None)
+        what earlier turns had left running elsewhere is to go on.
         """
         ...
 

@@ -172,14 +172,18 @@ class Session(View):
 
         What it had heard from outside isn't asked for again. A tool that may have
         run is handled as its `on_recovery` says. Without *output*, what a turn
-        with structured output answers is plain JSON in `record.value`.
+        with structured output answers is plain JSON in `record.value`. Turns of its
+        children that earlier turns had left running go on in the background.
 
         Raises:
             SessionBusy: Somebody is at it, in this process or another.
             ModelError: The model failed; the turn is committed as stopped.
             StoreError: The store couldn't commit; the turn stays interrupted.
         """
-        return await self._open().resume(None if output is None else Output(output))
+        lane = self._open()
+        if (roles := lane.live.roles) is not None and roles.manager is not None:
+            await roles.manager.recover(lane.live, (), closing=False)
+        return await lane.resume(None if output is None else Output(output))
 
     async def discard(self, turn: str | None = None) -> TurnRecord | None:
         """
@@ -282,8 +286,7 @@ class Session(View):
     async def _run(self, ask: Ask) -> TurnRecord:
         """Run a turn here; in a fork if this session is busy and that's the policy."""
         lane = self._open()
-        roles = lane.live.roles
-        if roles is not None and roles.manager is not None:
+        if (roles := lane.live.roles) is not None and roles.manager is not None:
             successor: Session | None = await roles.manager.route(lane.live)
             if successor is not None:
                 return await successor._lane.run(ask)

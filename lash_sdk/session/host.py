@@ -67,10 +67,8 @@ class Host:
         async with lane.door.held() as claim:
             changed = save(live.instances, live.saved) if live.instances else []
             if changed or children:
-                parts = tuple(changed), tuple(children)
-                await commit(
-                    lane, claim, operation=operation, components=parts[0], children=parts[1]
-                )
+                parts = {"components": tuple(changed), "children": tuple(children)}
+                await commit(lane, claim, operation=operation, **parts)
                 live.saved = states(live.instances)
 
     def _lane(self, id: str) -> Lane:

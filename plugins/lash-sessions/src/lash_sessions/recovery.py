@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from lash_sdk.errors import LashError, ModelError
 
-from . import spending
+from . import spending, turns
+from .state import recall
 
 if TYPE_CHECKING:
     from lash_sdk.dispatch.live import Live
@@ -29,6 +30,26 @@ async def recover(tree: Tree, live: Live, deeds: Sequence[Deed], *, closing: boo
     """
     ids = list(dict.fromkeys([deed.child for deed in deeds if deed.child is not None]))
     await asyncio.gather(*[_one(tree, live, id, closing=closing) for id in ids])
+
+
+async def go_on(tree: Tree, live: Live) -> None:
+    """
+    Let turns go on that outlived the turn of *live* that began them, and then their process.
+
+    They run in the background as before, under their old ids. Once for each session
+    and process: what it leaves running itself isn't touched.
+    """
+    if live.id in tree.looked:
+        return
+    tree.looked.add(live.id)
+    for id in recall(live).left:
+        made = await tree.reopen(id)
+        if made is None or not made.origin.portable:
+            continue
+        await go_on(tree, made.live)
+        turn: str | None = tree.host.lanes[id].interrupted
+        if made.running is None and turn is not None:
+            turns.go_on(tree, made, turn)
 
 
 async def _one(tree: Tree, live: Live, id: str, *, closing: bool) -> None:

@@ -50,7 +50,8 @@ class State(BaseModel):
         origin: None for one that the application opened.
         successor: The session that later turns run in.
         seed: The input that waits for its first turn, as JSON.
-        monitors: Those that were stopped by hand, and stay so.
+        left: Sessions that it made in which something went on at its last commit.
+        stopped_monitors: Those that were stopped by hand, and stay so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +59,7 @@ class State(BaseModel):
     origin: Origin | None = None
     successor: str | None = None
     seed: Any = None
+    left: tuple[str, ...] = ()
     stopped_monitors: tuple[str, ...] = ()
 
     def to_component(self) -> Component:

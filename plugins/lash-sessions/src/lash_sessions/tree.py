@@ -19,7 +19,7 @@ from .errors import UnknownSession
 from .handles import Handles
 from .monitors import Monitors
 from .requests import SessionHandle
-from .state import Origin, introduce, recall
+from .state import Origin, introduce, recall, remember
 
 if TYPE_CHECKING:
     from lash_sdk.dispatch.live import Live
@@ -67,6 +67,8 @@ class Tree:
         reserved: Ids of those that are being made.
         turns: Turns that were started and whose result nobody took.
         slots: How many more turns a session's children may run at once.
+        looked: Sessions whose children were looked after: what a process that
+            ended left running in them goes on.
     """
 
     def __init__(self, host: SessionHost, config: Config) -> None:
@@ -76,6 +78,7 @@ class Tree:
         self.reserved: set[str] = set()
         self.turns: dict[str, Running] = {}
         self.slots: dict[str, asyncio.Semaphore] = {}
+        self.looked: set[str] = set()
         self.tasks = Tasks()
         self.handles = Handles(self)
         self.monitors = Monitors(self)
@@ -91,13 +94,16 @@ class Tree:
 
     async def route(self, live: Live) -> Session | None:
         """Return a handle of the session that a turn on *live* is to run in; None: itself."""
+        await recovery.go_on(self, live)
         return await handoffs.route(self, live)
 
     async def recover(self, live: Live, deeds: Sequence[Deed], *, closing: bool) -> None:
         """Bring to an end what an interrupted turn of *live* had begun elsewhere."""
         aside = live.aside
-        if aside is not None:
-            self._counts.pop(aside.turn, None)
+        if aside is None:
+            await recovery.go_on(self, live)
+            return
+        self._counts.pop(aside.turn, None)
         await recovery.recover(self, live, deeds, closing=closing)
 
     async def settle(self, live: Live, *, cancelled: bool) -> None:
@@ -109,6 +115,8 @@ class Tree:
         begun = [each for each in self.turns.values() if each.asker == (live.id, aside.turn)]
         if cancelled:
             await self.stop(begun)
+        if (left := self.left(live.id)) != recall(live).left:
+            remember(live, left=left)
 
     async def lose(self, live: Live, children: Sequence[str]) -> None:
         """Let go of *children*: the turn that made them is lost, and they go with it."""
@@ -132,6 +140,7 @@ class Tree:
 
     async def closed(self, live: Live) -> None:
         """Hear that a session is closed here: what hangs on it goes, or stays, as it should."""
+        self.looked.discard(live.id)
         await self.monitors.closed(live.id)
         await self.tasks.closed(live.id, live.parent)
         await self.handles.closed(live.id)
@@ -227,6 +236,17 @@ class Tree:
         counts = self._counts.setdefault(turn, Counter())
         counts[what] += 1
         return counts[what] - 1
+
+    def left(self, maker: str) -> tuple[str, ...]:
+        """Return the sessions of *maker*'s making in which, or below which, a turn runs."""
+        found = set()
+        for turn in self.turns.values():
+            made: Made | None = None if turn.task.done() else turn.made
+            while made is not None and made.maker != maker:
+                made = self.made.get(made.maker)
+            if made is not None:
+                found.add(made.live.id)
+        return tuple(sorted(found))
 
     def slot(self, maker: str) -> asyncio.Semaphore:
         """Return what a turn of *maker*'s children has to hold while it runs."""

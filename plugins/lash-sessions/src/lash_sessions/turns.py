@@ -189,6 +189,14 @@ def start(tree: Tree, asker: Asker, id: str, order: Order) -> TurnHandle:
     )
 
 
+def go_on(tree: Tree, made: Made, turn: str) -> None:
+    """Run an interrupted turn to its end, in the background; it can be awaited like any."""
+    running = Running(tree, made, Order(input=""), turn, (made.maker, ""))
+    running.derived = True
+    made.running = tree.turns[turn] = running
+    running.begin()
+
+
 async def take(tree: Tree, turn: str) -> TurnRecord:
     """
     Return a turn's record, once it's over; once taken it's gone.
