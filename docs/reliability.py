@@ -105,8 +105,9 @@ PROMISES: Final = (
     Promise(
         name="P9 A plugin that fails corrupts nothing",
         text="Whatever it raises, returns or hangs in ends as an error that names plugin and hook,"
-        " at the last committed revision. Plugins are trusted code: accidents are contained,"
-        " attacks aren't.",
+        " at the last committed revision; other sessions go on. One that blocks the loop holds them"
+        " as long as it does, and one that ends the process ends them. Plugins are trusted code:"
+        " accidents are contained, attacks aren't.",
         needs=("plugin faults",),
     ),
     Promise(
@@ -192,6 +193,8 @@ the rest none, all, some, or the last one torn |
 | races, zombies | many processes on one session, killed, stopped and continued; a checker \
 looks at the history of all they saw |
 | state machine | random operations against a model, on each store and on all in step |
+| plugin faults | one bad plugin at every hook, in every way to be bad: it raises, hangs, returns \
+nonsense, blocks the loop, writes behind our back, exits; a second session must complete |
 | store contract | the cases that every store has to pass |
 
 After each crash: what was acknowledged is there, once; revisions have no gap, and the chain of

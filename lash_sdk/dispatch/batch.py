@@ -116,7 +116,7 @@ class Batch:
             live.watch(ToolStarted(turn=turn, call=call.id, name=call.name, arguments=arguments))
         try:
             result = await make_call(live, turn, key, call, intent)
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             if live.seam.broken is not None:
                 raise
             text = f"{type(error).__name__}: {error}"

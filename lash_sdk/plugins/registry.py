@@ -140,9 +140,8 @@ class Registry:
                 raise blame(impl.plugin, hook.name, impl.function, wrong)
             for name, factory in value.items():
                 if name in found:
-                    first = found[name][0]
                     raise PluginConflict(
-                        f"{hook.name} {name!r} is supplied by {_who(first)}"
+                        f"{hook.name} {name!r} is supplied by {_who(found[name][0])}"
                         f" and by {_who(impl.plugin)}"
                     )
                 found[name] = (impl.plugin, factory)
@@ -159,8 +158,9 @@ class Registry:
         for impl in self.impls[hook.name]:
             try:
                 value = impl.call(None, ctx)
-            except Exception as error:
-                raise blame(impl.plugin, hook.name, impl.function, error) from error
+            except BaseException as error:
+                cause = self.deadline.cause(ctx, error)
+                raise blame(impl.plugin, hook.name, impl.function, cause) from error
             if value is not None:
                 answers.append((impl, value))
         return answers
@@ -173,14 +173,14 @@ class Registry:
 
     def _app_ring(self, impl: Impl, ctx: HostContext, inner: Start) -> Start:
         async def ring() -> None:
-            raised: Exception | None = None
+            raised: BaseException | None = None
 
             async def call_next(made: Any) -> None:
                 nonlocal raised
                 self.shared[impl.index] = made
                 try:
                     await inner()
-                except Exception as error:
+                except BaseException as error:
                     raised = error
                     raise
 
@@ -188,10 +188,11 @@ class Registry:
                 await impl.call(None, ctx, call_next)
                 if impl.index not in self.shared:
                     raise RuntimeError("returned before the app opened: it never called call_next")
-            except Exception as error:
+            except BaseException as error:
                 if error is raised:  # pyright: ignore[reportUnnecessaryComparison]
                     raise
-                raise blame(impl.plugin, "around_app", impl.function, error) from error
+                cause = self.deadline.cause(ctx, error)
+                raise blame(impl.plugin, "around_app", impl.function, cause) from error
 
         return ring
 

@@ -5,6 +5,27 @@ The plugin misbehaves in the session "bad" alone. Whatever happens there has to 
 a turn that's returned or a `LashError`; the session "good" beside it completes; the
 fault names plugin and hook; nothing is left running; and without the plugin "bad"
 opens and goes on.
+
+Of the specification's list these have no case here:
+
+* F21: a task, thread or timer that a plugin starts is its own, and nothing says whose it
+  is. What the kernel starts for a plugin is ended with the session, and counted here.
+* F26: two plugins, tools, actions or hooks of one name, in `test_registry`, `test_toolbox`.
+* F27: no plugin leaves while its app is open.
+* F29, F30: imports and versions that don't fit, in `test_discovery` and the doctor's tests.
+* F31 to F33: patching json or asyncio, the working folder, signals, closing our files. No
+  sandbox stands between plugins and the process; `docs/publish-a-plugin.md` says so.
+* F34: the kernel speaks no protocol on standard output.
+* F35: what a plugin logs is its own; a fault's text is cut (F3).
+* F36: a state of 100 MiB is kept if it's JSON: nobody has named a limit.
+* F37, F38: states of other versions, or of missing plugins, in `test_plugin_state`.
+* F39: `lash plugins trace` and the hook recorder have each call's time.
+* F41: F1 and the others, at `on_turn_committed` and `on_session_closed`.
+* F42: the strongest gate wins, in `test_directives`.
+* F43: F1 and the others, at `on_event` and `transform_chunk`.
+
+F6, F28 and F44, and the hooks of an app, are in `hostile_ends`. A host hook is sync but for
+`around_app`, which may hold the app for as long as it likes.
 """
 
 from __future__ import annotations
@@ -12,17 +33,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pydantic import BaseModel, ConfigDict
+
 from lash_sdk import Lash, Plugin
+from lash_sdk.commits import Commit
 from lash_sdk.contexts import FaultContext
 from lash_sdk.errors import LashError, PluginFault
 from lash_sdk.hooks import HOOKS, Allow, Ask
 from lash_sdk.memory import MemoryStore
 from lash_sdk.outcomes import Finished
+from lash_sdk.plugins import registry
 from lash_sdk.policy import Limits
 from lash_sdk.testing import ScriptedModel, call, plugin_of, reply
 from lash_sdk.tools import tool
@@ -37,6 +64,14 @@ PATIENTLY: Final = 5.0
 
 class Base(BaseException):
     """No `Exception`: what `except Exception` lets through."""
+
+
+class Anything(BaseModel):
+    """A state that lets anything in."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    value: Any = None
 
 
 class Mute(Exception):
@@ -99,6 +134,93 @@ def meddling(self: Any, ctx: Any, *rest: Any) -> Any:
     return None
 
 
+THREADS: Final[list[threading.Thread]] = []
+"""Those that hostile plugins started; each ends by itself."""
+
+
+def keeping(self: Any, ctx: Any, *rest: Any) -> Any:
+    """Keep what it was given, and change it from a thread, later."""
+
+    def later() -> None:
+        time.sleep(0.002)
+        meddling(self, ctx, *rest)
+
+    THREADS.append(threading.Thread(target=later))
+    THREADS[-1].start()
+
+
+def recanting(self: Any, ctx: Any, *rest: Any) -> Any:
+    """Answer with a list that isn't finished."""
+    answer: list[object] = []
+    asyncio.get_running_loop().call_soon(answer.append, object())
+    return answer
+
+
+def sleeping(self: Any, ctx: Any, *rest: Any) -> Any:
+    """Keep the loop from everybody else."""
+    time.sleep(BLOCKED)
+
+
+def spinning(self: Any, ctx: Any, *rest: Any) -> Any:
+    """Keep the loop, and the processor too."""
+    end = time.perf_counter() + BLOCKED
+    while time.perf_counter() < end:
+        pass
+
+
+async def _items() -> AsyncIterator[int]:
+    yield 1
+
+
+@dataclass(slots=True)
+class Stage:
+    """What hostile plugins reach for: the app they're in, and its store."""
+
+    lash: Lash | None = None
+    store: MemoryStore | None = None
+
+
+STAGE: Final = Stage()
+
+
+async def calling_back(self: Any, ctx: Any, *rest: Any) -> Any:
+    """Run a turn in the very session that waits for this hook."""
+    assert STAGE.lash is not None
+    session = await STAGE.lash.session("bad")
+    await session.run("and again")
+
+
+async def committing(self: Any, ctx: Any, *rest: Any) -> Any:
+    """Write to the store, behind everybody's back, as of another revision."""
+    assert STAGE.store is not None
+    commit = Commit(session="bad", expected=99, operation="stale", at=0.0, turns=0, leaf=None)
+    await STAGE.store.commit(commit)
+
+
+async def going_twice(self: Any, ctx: Any, *rest: Any) -> Any:
+    """Go inward, and then once more."""
+    await rest[0](ctx)
+    return await rest[0](ctx)
+
+
+async def staying(self: Any, ctx: Any, *rest: Any) -> Any:
+    """Never go inward."""
+
+
+def remembering(make: Callable[[], object]) -> Callable[..., Any]:
+    def act(self: Any, ctx: Any, *rest: Any) -> Any:
+        self.state = Anything(value=make())
+
+    return act
+
+
+def looped() -> list[object]:
+    """Return a list that holds itself."""
+    value: list[object] = []
+    value.append(value)
+    return value
+
+
 async def hanging(self: Any, ctx: Any, *rest: Any) -> Any:
     await asyncio.Event().wait()
 
@@ -134,7 +256,12 @@ SYNC: Final[dict[str, Callable[..., Any]]] = {
     "F16 an endless generator": answering(_endless),
     "F17 a lazy iterator": answering(_lazy),
     "F18 meddles": meddling,
+    "F19 meddles later": keeping,
+    "F20 answers, and then changes it": recanting,
+    "F22 an async generator": answering(_items),
     "F23 recursion": recursing,
+    "F36 remembers an object": remembering(object),
+    "F36 remembers a list in itself": remembering(looped),
 }
 """In either colour, by the number in the specification."""
 
@@ -145,8 +272,30 @@ ASYNC: Final[dict[str, Callable[..., Any]]] = {
 }
 """Where a hook may wait, and has a deadline."""
 
-HARMLESS: Final = ("F18",)
-"""What nobody needs to be blamed for: it has no effect."""
+ANYWHERE: Final[dict[str, Callable[..., Any]]] = {
+    "F24 runs a turn in the session that waits": calling_back,
+    "F25 commits by itself": committing,
+}
+"""Where a hook may wait, with a deadline or without."""
+
+BLOCKING: Final[dict[str, Callable[..., Any]]] = {
+    "F13 sleeps on the loop": sleeping,
+    "F14 spins": spinning,
+}
+"""Sync implementations, in debug mode; a wrap is never one."""
+
+AROUND: Final[dict[str, Callable[..., Any]]] = {
+    "F40 goes on twice": going_twice,
+    "F40 never goes on": staying,
+}
+"""For wraps."""
+
+HARMLESS: Final = ("F18", "F19", "F20", "F24", "F36", "F40")
+"""What nobody needs to be blamed for: it may have no effect, or be allowed where it is."""
+
+BLOCKED: Final = 0.06
+NOTICED: Final = 0.03
+"""Seconds that the loop is blocked, and from which on that's said."""
 
 
 @dataclass(slots=True)
@@ -175,6 +324,10 @@ def cases() -> Iterator[tuple[str, str, Callable[..., Any]]]:
             yield name, how, act
         for how, act in ASYNC.items() if hook.timed else ():
             yield name, how, act
+        for how, act in ANYWHERE.items() if hook.awaits else ():
+            yield name, how, act
+        for how, act in (AROUND if hook.kind == "wrap" else BLOCKING).items():
+            yield name, how, act
 
 
 def hostile(seen: Seen, act: Callable[..., Any]) -> type[Plugin]:
@@ -196,7 +349,9 @@ def hostile(seen: Seen, act: Callable[..., Any]) -> type[Plugin]:
     def plain(self: Any, ctx: Any, *rest: Any) -> Any:
         return act(self, ctx, *rest) if bad(ctx) else None
 
-    return plugin_of("hostile", **{seen.hook: waits if HOOKS[seen.hook].awaits else plain})
+    sync = not HOOKS[seen.hook].awaits or seen.how in BLOCKING
+    form = plugin_of("hostile", **{seen.hook: plain if sync else waits})
+    return type("Hostile", (form,), {"State": Anything}) if seen.how.startswith("F36") else form
 
 
 def watching(seen: Seen) -> type[Plugin]:
@@ -235,6 +390,7 @@ async def live(lash: Lash, seen: Seen) -> None:
         await session.run("go")
         await session.configure(limits=Limits(iterations=9))
         await session.run("on")
+        await session.rewrite()
     finally:
         await session.close()
 
@@ -244,11 +400,14 @@ async def run(hook: str, how: str, act: Callable[..., Any]) -> Seen:
     seen, store = Seen(hook, how), MemoryStore()
     before = set(threading.enumerate())
     try:
-        await asyncio.wait_for(_run(seen, store, act), PATIENTLY)
+        with _debugging(how in BLOCKING):
+            await asyncio.wait_for(_run(seen, store, act), PATIENTLY)
     except TimeoutError:
         seen.check(False, "it hangs")
     except BaseException as error:
         seen.check(False, f"{type(error).__name__} got out")
+    while THREADS:
+        THREADS.pop().join()
     gc.collect()
     left = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]
     seen.check(not left, f"left running: {left}")
@@ -259,12 +418,28 @@ async def run(hook: str, how: str, act: Callable[..., Any]) -> Seen:
     return seen
 
 
+@contextlib.contextmanager
+def _debugging(wanted: bool) -> Generator[None, None, None]:
+    """Have hooks that block the loop named, if that's *wanted*."""
+    if not wanted:
+        yield
+        return
+    before, registry.BLOCKING = registry.BLOCKING, NOTICED  # type: ignore[misc]
+    os.environ["LASH_DEBUG"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["LASH_DEBUG"]
+        registry.BLOCKING = before  # type: ignore[misc]
+
+
 async def _run(seen: Seen, store: MemoryStore, act: Callable[..., Any]) -> None:
     plugins = [hostile(seen, act), watching(seen)]
     config = {"plugins": {"deadline": PATIENCE}}
     async with Lash(
         store=store, tools=[echo], plugins=plugins, autoload=False, config=config
     ) as lash:
+        STAGE.lash, STAGE.store = lash, store
         try:
             await live(lash, seen)
         except LashError as error:
@@ -277,20 +452,21 @@ async def _run(seen: Seen, store: MemoryStore, act: Callable[..., Any]) -> None:
         if session.interrupted:
             await session.discard()
         await session.run("go")
-    _attribute(seen)
+    attribute(seen)
 
 
-def _attribute(seen: Seen) -> None:
+def attribute(seen: Seen) -> None:
     """Check that who misbehaved is named, and that no secret got into the name."""
     if isinstance(seen.raised, PluginFault):
         seen.faults.append(seen.raised)
     mine = [each for each in seen.faults if each.plugin == "hostile"]
     others = [each for each in seen.faults if each.plugin != "hostile"]
     seen.check(not others, f"blamed on {[each.plugin for each in others]}")
-    wrong = {each.hook for each in mine} - {seen.hook}
+    state = {"state"} if seen.how.startswith("F36") else set[str]()
+    wrong = {each.hook for each in mine} - {seen.hook} - state
     seen.check(not wrong, f"blamed on {sorted(wrong)}")
     for fault in mine:
         seen.check(len(str(fault)) < 10_000, "a fault of ten megabytes")
-    answered = seen.how.startswith(("F15", "F16", "F17"))
+    answered = seen.how.startswith(("F15", "F16", "F17", "F22"))
     if seen.called and not answered and not seen.how.startswith(HARMLESS):
         seen.check(bool(mine), "nobody is blamed")
