@@ -118,6 +118,20 @@ def test_listing_tells_everything_and_imports_nothing(site: Site) -> None:
     assert "lash_boom" not in sys.modules
 
 
+def test_a_package_needs_no_summary(site: Site) -> None:
+    """
+    A first `pyproject.toml` has a name and a version; that mustn't break the list.
+    """
+    about = site.install("lash-terse")
+    text = (about / "METADATA").read_text()
+    (about / "METADATA").write_text(text.replace("Summary: About lash-terse\n", ""))
+
+    terse = found("lash-terse")
+
+    assert terse is not None
+    assert ("lash-terse", "") == (terse.dist, terse.summary)
+
+
 @pytest.mark.parametrize(
     ("requires", "range"),
     [

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from cookiecutter.main import cookiecutter
 
 from lash_sdk import Lash
 from lash_sdk.hooks import HOOKS
@@ -173,7 +175,8 @@ def page(name: str) -> dict[str, object]:
     path = ROOT / "docs" / name
     module = ModuleType(name.partition(".")[0].replace("-", "_"))
     for block in blocks(path):
-        exec(compile(block, str(path), "exec"), module.__dict__)
+        if "from lash_weather" not in block:  # of a project that has it
+            exec(compile(block, str(path), "exec"), module.__dict__)
     return module.__dict__
 
 
@@ -190,6 +193,33 @@ async def test_the_plugin_of_the_ten_minutes_does_what_it_says() -> None:
     first, second = [str(record.outcome) for record in turn.tool_calls]
 
     assert "rain in Oslo" in first and "no more forecasts" in second
+
+
+def test_the_tests_of_the_ten_minutes_are_green(tmp_path: Path) -> None:
+    """
+    In the project that the page begins with, with the changes that it tells of.
+    """
+    made = cookiecutter(str(ROOT / "cookiecutter-plugin"), no_input=True, output_dir=str(tmp_path))
+    project = Path(made)
+    plugin, behaviour = blocks(ROOT / "docs" / "write-a-plugin.md")
+    (project / "src/lash_weather/plugin.py").write_text(plugin)
+    (project / "tests/test_behaviour.py").write_text(behaviour)
+    contract = (project / "tests/test_contract.py").read_text()
+    contract = contract.replace('{"name": "Ada"}', '{"city": "Oslo"}')
+    (project / "tests/test_contract.py").write_text(
+        contract.replace("plugin.greet", "plugin.forecast")
+    )
+
+    tests = ["tests/test_behaviour.py", "tests/test_contract.py"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(project / "src")},
+        capture_output=True,
+        text=True,
+    )
+
+    assert "11 passed" in ran.stdout, ran.stdout
 
 
 async def test_the_crash_of_the_page_on_tests_runs() -> None:

@@ -13,3 +13,5 @@ shutil.copytree(chosen / "tests", "tests", dirs_exist_ok=True)
 shutil.rmtree("kinds")
 if "{{ cookiecutter.ci }}" == "no":
     shutil.rmtree(".github")
+for compiled in list(Path().rglob("__pycache__")):  # an installer compiled the template
+    shutil.rmtree(compiled)

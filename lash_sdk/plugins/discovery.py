@@ -175,9 +175,9 @@ def _read_distribution(folder: str) -> Iterable[Found]:
         yield Found(
             name=point.name,
             value=point.value,
-            dist=about["Name"] or "",
-            version=about["Version"] or "0",
-            summary=about["Summary"] or "",
+            dist=about.get("Name") or "",
+            version=about.get("Version") or "0",
+            summary=about.get("Summary") or "",
             requires=_range(dist.requires or ()),
             path=folder,
         )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import compileall
 import json
+import shutil
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from lash_cli import scaffold
 
 from .running import Machine, asking
 from .test_doctor import FINE
@@ -223,6 +227,20 @@ def test_a_plugin_is_begun_from_the_template(machine: Machine) -> None:
     assert 0 == ran.code, ran.err
     assert str(machine.work / "lash-frost") in ran.out
     assert "Ada" in (machine.work / "lash-frost/pyproject.toml").read_text()
+
+
+def test_what_an_installer_compiled_is_no_part_of_a_project(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pip install` compiles the template too, and its copies lay in each new project."""
+    template = machine.home / "template"
+    shutil.copytree(scaffold.TEMPLATE.resolve(), template)
+    compileall.compile_dir(template, quiet=2)
+    monkeypatch.setattr(scaffold, "TEMPLATE", template)
+    ran = machine.lash("plugins", "new", "frost", "--no-input", "-o", str(machine.work))
+
+    assert 0 == ran.code, ran.err
+    assert [] == list(machine.work.rglob("__pycache__"))
 
 
 @pytest.mark.parametrize("name", ["sqlite", "2fast"])

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lash_sdk.plugins.ranges import SDK_VERSION
+
 from .running import Machine
 
 FORBIDDEN = ("pydantic", "importlib.metadata", "importlib_metadata", "typer", "rich", "asyncio")
@@ -112,6 +114,12 @@ def test_help_imports_no_plugin_and_no_pydantic(machine: Machine) -> None:
         assert f"\n  {command}  " in done.stdout
     for name in ("pydantic", "importlib.metadata", "importlib_metadata", "rich", "asyncio"):
         assert f"'{name}'" not in done.stderr
+
+
+def test_the_version_is_the_sdks(machine: Machine) -> None:
+    """It's what a bug report begins with."""
+    assert f"lash {SDK_VERSION}\n" == machine.lash("--version").out
+    assert "lash --version" in machine.lash("--help").out.replace("\n", " ")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ CODES: Final = (
     " configuration doesn't fit, 3 a package isn't installed, 4 the store can't be used,"
     " 130 Ctrl-C. Settings: options, then LASH_MODEL and LASH_STORE, then lash.toml here"
     " or above, then lash/config.toml in ~/.config. Plugins may add commands of their own."
+    " `lash --version` says which SDK this is."
 )
 
 

@@ -50,6 +50,11 @@ def _dispatch(argv: Sequence[str]) -> int:
         from .plugins import main as plugins
 
         return plugins(argv[1:])
+    if list(argv) == ["--version"]:
+        from lash_sdk.plugins.ranges import SDK_VERSION
+
+        print(f"lash {SDK_VERSION}")
+        return 0
     from .app import run_app
 
     return run_app(argv)
