@@ -195,6 +195,7 @@ async def test_the_plugin_of_the_ten_minutes_does_what_it_says() -> None:
     assert "rain in Oslo" in first and "no more forecasts" in second
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_ten_minutes_are_green(tmp_path: Path) -> None:
     """
     In the project that the page begins with, with the changes that it tells of.

@@ -155,6 +155,7 @@ async def test_a_planted_fault_of_a_manager_is_found(
     setter = monkeypatch.setitem if isinstance(where, dict) else monkeypatch.setattr
     setter(where, what, fault)
     monkeypatch.setattr("lash_sdk.testing.manager_contract.PATIENCE", 0.5)
+    monkeypatch.setattr("lash_sessions.tree.LONGEST", 0.5)
     before = asyncio.all_tasks()
 
     with pytest.raises((AssertionError, pytest.fail.Exception, TimeoutError, KeyError)):
