@@ -150,6 +150,30 @@ def test_each_setting_says_where_it_comes_from(machine: Machine) -> None:
     assert ("auto", "default") == rows["api"]
 
 
+def test_a_variable_stands_between_the_files_and_the_default(machine: Machine) -> None:
+    """In TOML's form, or as plain text; files are more deliberate."""
+    machine.write("lash.toml", "[plugins.openai]", "window = 20")
+    said = {
+        "LASH_PLUGIN__OPENAI__WINDOW": "10",
+        "LASH_PLUGIN__OPENAI__TIMEOUT": "5.0",
+        "LASH_PLUGIN__OPENAI__API": "chat",
+    }
+    ran = machine.lash("plugins", "config", "openai", "--explain", "--json", **said)
+    rows = {row["setting"]: (row["value"], row["source"]) for row in ran.body}
+
+    assert (20, str(machine.work / "lash.toml")) == rows["window"]
+    assert (5.0, "LASH_PLUGIN__OPENAI__TIMEOUT") == rows["timeout"]
+    assert ("chat", "LASH_PLUGIN__OPENAI__API") == rows["api"]
+
+
+def test_a_variable_that_does_not_fit_is_refused_by_its_setting(machine: Machine) -> None:
+    """As what a file says is."""
+    ran = machine.lash("plugins", "config", "openai", LASH_PLUGIN__OPENAI__TIMEOUT="soon")
+
+    assert 2 == ran.code
+    assert "plugins.openai.timeout" in ran.err
+
+
 SECRETIVE: Final = FINE.replace('units: str = "C"', 'api_key: str = ""\n    token_env: str = "X"')
 
 

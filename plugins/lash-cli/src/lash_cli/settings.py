@@ -3,8 +3,10 @@ Settings: what a command goes by, and where each value comes from.
 
 A value comes from the first of these that has it: the command's option, the
 environment (`LASH_MODEL`, `LASH_STORE`), `lash.toml` in the working folder or the
-nearest folder above, the user's `lash/config.toml`, the default. Lists replace each
-other; the tables `limits` and `plugins` are merged key by key.
+nearest folder above, the user's `lash/config.toml`, the default. A plugin's settings come
+from the files, then from the environment: `LASH_PLUGIN__WEATHER__MOST=3` is `most = 3` of
+`[plugins.weather]`. Lists replace each other; the tables `limits` and `plugins` are merged
+key by key.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from lash_sdk import Limits
 
 PROJECT_FILE: Final = "lash.toml"
+VARIABLE: Final = "LASH_PLUGIN__"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,8 @@ def read_settings(options: Options | None = None) -> Settings:
     options = options or Options()
     values: dict[str, Any] = {"limits": {}, "sections": {}}
     problems: list[str] = []
+    for plugin, key, value, _ in _variables():
+        values["sections"].setdefault(plugin, {})[key] = value
     for path in (user_file(), project_file()):  # the later one wins
         if path is not None and path.is_file():
             _merge(values, _read_file(path, problems))
@@ -150,13 +155,33 @@ def _base(variable: str, fallback: str) -> Path:
 
 
 def plugin_sources(plugin: str) -> dict[str, str]:
-    """Return which file each of a plugin's settings comes from; defaults have none."""
-    sources: dict[str, str] = {}
+    """Return which file or variable a plugin's settings come from; defaults have none."""
+    sources = {key: name for of, key, _, name in _variables() if of == plugin}
     for path in (user_file(), project_file()):
         if path is not None and path.is_file():
             section = _read_file(path, []).get("sections", {}).get(plugin, {})
             sources |= dict.fromkeys(section, str(path))
     return sources
+
+
+def _variables() -> list[tuple[str, str, Any, str]]:
+    """Return plugin, key, value and name of each variable that sets something of a plugin."""
+    found = []
+    for name, text in sorted(os.environ.items()):
+        plugin, between, key = name.removeprefix(VARIABLE).partition("__")
+        if name.startswith(VARIABLE) and between:
+            found.append((plugin.lower().replace("_", "-"), key.lower(), _value(text), name))
+    return found
+
+
+def _value(text: str) -> Any:
+    """Return what *text* is in TOML, or else the text itself."""
+    import tomllib
+
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        return text
 
 
 def _merge(values: dict[str, Any], found: Mapping[str, Any]) -> None:
