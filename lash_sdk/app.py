@@ -26,9 +26,6 @@ from .prompt import PromptPart
 from .session import Desk, Host, Lane, Roles, Rules, Session, act, bear, left_over, open_live
 from .tools import Function, Tool, as_tool
 
-ID_LIMIT = 255
-"""Bytes of UTF-8 that a session id may have."""
-
 
 class Lash:
     """
@@ -168,10 +165,6 @@ class Lash:
             SessionDeleted: The id was used by a session that's gone.
             PluginFault: A plugin's state can't be restored, or a hook failed.
         """
-        if not 1 <= _size(id) <= ID_LIMIT or "\0" in id:
-            raise InvalidInput(
-                f"session id {id!r}: expected 1 to {ID_LIMIT} bytes of UTF-8, no NUL"
-            )
         spec = SessionSpec(
             id=id,
             model=model,
@@ -357,14 +350,6 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         known = ", ".join(repr(choice) for choice in choices)
         raise InvalidInput(f"{name}: expected one of {known}, found {value!r}")
-
-
-def _size(id: str) -> int:
-    """Return its bytes of UTF-8; 0 if it can't be said in it."""
-    try:
-        return len(id.encode("utf-8"))
-    except UnicodeEncodeError:
-        return 0
 
 
 async def _all(closers: Sequence[Callable[[], Awaitable[None]]]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 from ..commits import Component
+from ..errors import InvalidInput
 from ..graph import Content
 from ..json import Value, frozen
 from ..policy import Limits, Policy
@@ -57,6 +58,10 @@ class Birth:
     access: Access | None = None
 
 
+ID_LIMIT: Final = 255
+"""Bytes of UTF-8 that a session id may have."""
+
+
 @frozen
 class SessionSpec:
     """
@@ -68,6 +73,9 @@ class SessionSpec:
         parts: Said in its prompt beside the app's.
         birth: How it's made if it isn't there.
         unseen: Whether one may be opened whose parent isn't committed yet.
+
+    Raises:
+        InvalidInput: No session may have that id.
     """
 
     id: str
@@ -79,6 +87,13 @@ class SessionSpec:
     parts: tuple[PromptPart, ...] = ()
     birth: Birth | None = None
     unseen: bool = False
+
+    def __post_init__(self) -> None:
+        said = self.id.encode("utf-8", "ignore")  # what isn't UTF-8 goes
+        if not self.id or said.decode() != self.id or len(said) > ID_LIMIT or b"\0" in said:
+            raise InvalidInput(
+                f"session id {self.id!r}: expected 1 to {ID_LIMIT} bytes of UTF-8, no NUL"
+            )
 
     @property
     def kept(self) -> frozenset[str]:

@@ -296,6 +296,18 @@ async def test_a_request_that_cannot_be_read_is_refused(given: Any) -> None:
             await children(parent).create(given)
 
 
+@pytest.mark.parametrize("id", ["a\0b", "x" * 256, "\ud800"])
+async def test_an_id_that_no_session_may_have_is_refused(id: str) -> None:
+    """
+    The application couldn't open such a one, nor could every store keep it.
+    """
+    async with app() as lash:
+        parent = await lash.session("parent")
+        with pytest.raises(InvalidInput, match="session id"):
+            await children(parent).create(SessionRequest(id=id))
+        assert [] == await lash.sessions(children=True)
+
+
 # --- pending children ------------------------------------------------------------
 
 

@@ -167,7 +167,7 @@ async def test_a_cancelled_turn_is_committed_and_its_record_handed_over() -> Non
 
 async def test_a_turn_that_never_began_can_be_cancelled() -> None:
     """
-    It waits for its slot; nothing of it is kept.
+    It waits for its slot, and then no more, though nobody gave one up; nothing of it is kept.
     """
     gate = asyncio.Event()
 
@@ -183,9 +183,11 @@ async def test_a_turn_that_never_began_can_be_cancelled() -> None:
         second = await role.start_turn_stream("b", "x")
         await asyncio.sleep(0.01)
         await role.cancel_turn(second.turn_id)
+        async with asyncio.timeout(20):
+            record = await role.await_turn(second.turn_id)
         gate.set()
-        record = await role.await_turn(second.turn_id)
         await role.await_turn(first.turn_id)
+        assert "done" == (await role.start_turn("a", "again")).text  # its slot is there again
 
         assert not record.committed
         assert () == (await lash.session("b")).messages

@@ -73,6 +73,7 @@ class Running:
         self.made = made
         self._order = order
         self._cancelled = False
+        self._waiting: asyncio.Task[bool] | None = None  # for its slot
         self.task: asyncio.Task[TurnRecord]
 
     def begin(self) -> None:
@@ -91,6 +92,8 @@ class Running:
         """Tell the turn to stop, and return; a second call does nothing."""
         if not self._cancelled and not self.task.done():
             self._cancelled = True
+            if self._waiting is not None:
+                self._waiting.cancel()
             self._tree.spawn(self._stop(), f"lash-cancel-{self.id}")
 
     def taken(self) -> None:
@@ -113,12 +116,30 @@ class Running:
         watched = maker is not None and maker.watch is not None
         stop = made.session.listen(self._tell) if watched else None
         try:
-            async with self._tree.slot(made.maker):
+            slot = self._tree.slot(made.maker)
+            held = await self._enter(slot)
+            try:
                 return await self._turn()
+            finally:
+                if held:
+                    slot.release()
         finally:
             if stop is not None:
                 stop()
             await spending.pass_on(self._tree, made)
+
+    async def _enter(self, slot: asyncio.Semaphore) -> bool:
+        """Return once the turn may run; False if it was cancelled while it waited for that."""
+        if not slot.locked():
+            return await slot.acquire()
+        waiting = self._waiting = asyncio.create_task(slot.acquire())
+        try:
+            await asyncio.wait([waiting])
+        except asyncio.CancelledError:  # nobody wants its end any more
+            if not waiting.cancel() and not waiting.cancelled():
+                slot.release()
+            raise
+        return not waiting.cancelled()
 
     def _tell(self, event: SessionEvent) -> None:
         maker: Any = self._tree.host.live(self.made.maker)
