@@ -85,11 +85,12 @@ async def test_a_model_is_a_tier_first_and_then_a_name(
         (DirectRequest(input="hi", model="named:small", variant="odd"), "no variant 'odd'"),
         (DirectRequest(input="hi", model="odd"), "model 'odd'"),
         (DirectRequest(input=""), "expected"),
+        ({"input": "hi"}, "expected text or a DirectRequest"),
         (DirectRequest(input=[]), "expected something"),
         (DirectRequest(input=[7]), "expected text, parts or messages"),  # type: ignore[list-item]
     ],
 )
-async def test_what_cannot_be_asked_is_told(request_: DirectRequest, problem: str) -> None:
+async def test_what_cannot_be_asked_is_told(request_: Any, problem: str) -> None:
     """
     Before a model is asked, and for nothing.
     """

@@ -14,7 +14,7 @@ from lash_sdk.errors import InvalidInput
 from lash_sdk.memory import MemoryStore
 from lash_sessions import MonitorSpec, UnknownMonitor, provide_monitors
 from lash_sessions.monitors import UPDATES
-from lash_sessions.processes import descendants
+from lash_sessions.processes import LINE, descendants
 
 from .making import app, children
 
@@ -163,6 +163,47 @@ async def test_stopping_ends_the_whole_tree(tmp_path: Path) -> None:
         assert "stopped" == status.state
         await until(lambda: not any(alive(pid) for pid in tree))
         assert [] == list(await role.list_background_tasks())
+
+
+async def test_stopping_ends_what_ran_away(tmp_path: Path) -> None:
+    """
+    A process in a session of its own whose parent has ended is nobody's child any more.
+    """
+    (tmp_path / "daemon").write_text("trap '' TERM; echo $$ >> pids; while :; do sleep 0.05; done")
+    command = "(setsid sh ./daemon >/dev/null 2>&1 &) ; sleep 60"
+    async with app() as lash:
+        role = children(await lash.session("s"))
+        await role.start_monitor(
+            MonitorSpec(id="m", command=command, cwd=str(tmp_path), persistent=True)
+        )
+        pids = tmp_path / "pids"
+        await until(lambda: pids.exists() and pids.read_text().strip())
+        shell = role._tree.monitors._watches["s"].monitors["m"].shell
+        assert shell is not None
+        daemon = int(pids.read_text())
+        await until(lambda: daemon not in descendants(shell.pid))
+        await role.stop_monitor("m")
+
+        await until(lambda: not alive(daemon))
+
+
+async def test_a_line_without_an_end_is_bounded() -> None:
+    """
+    It comes in pieces, none of which is longer than a line may be.
+    """
+    async with app() as lash:
+        role = children(await lash.session("s"))
+        command = "head -c 300000 /dev/zero | tr '\\0' x"
+        await role.start_monitor(MonitorSpec(id="m", command=command))
+        await until(lambda: over(role, "m"))
+        said = [update.message for update in await role.take_updates()]
+
+        assert 300_000 == sum(map(len, said))
+        assert LINE == max(map(len, said))
+
+
+def over(role: Any, id: str) -> bool:
+    return role._tree.monitors._watches["s"].monitors[id].state == "exited"
 
 
 async def test_cancelling_its_task_stops_a_monitor() -> None:

@@ -79,6 +79,8 @@ async def complete(
     """
     if isinstance(request, str):
         request = DirectRequest(input=request)
+    if not isinstance(request, DirectRequest):
+        raise InvalidInput(f"expected text or a DirectRequest, found {request!r}")
     live: Live = asker.live
     output = None if request.output in ("text", "json") else Output(request.output)
     asked = ModelRequest(

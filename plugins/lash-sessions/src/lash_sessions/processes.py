@@ -14,6 +14,8 @@ Where: TypeAlias = Literal["stdout", "stderr"]
 
 PATIENCE: Final = 0.2
 """Seconds between asking a process to end and ending it."""
+MARK: Final = "LASH_MONITOR"
+"""In the environment of all that a command started, by which those that ran away are found."""
 LINE: Final = 64 * 1024
 """The most bytes of a line that's kept."""
 
@@ -22,9 +24,10 @@ class Shell:
     """A running command; every line that it prints is handed on."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, take: Callable[[Where, str], None]
+        self, process: asyncio.subprocess.Process, take: Callable[[Where, str], None], mark: str
     ) -> None:
         self._process = process
+        self._mark = mark
         self._take = take
         assert process.stdout is not None  # noqa: S101 - they're pipes
         assert process.stderr is not None  # noqa: S101
@@ -48,17 +51,18 @@ class Shell:
         Raises:
             OSError: It can't be started.
         """
+        mark = os.urandom(8).hex()
         process = await asyncio.create_subprocess_shell(
             command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=cwd,
-            env=None if env is None else {**os.environ, **env},
+            env={**os.environ, **(env or {}), MARK: mark},
             start_new_session=True,
             limit=LINE,
         )
-        return cls(process, take)
+        return cls(process, take, mark)
 
     @property
     def pid(self) -> int:
@@ -76,13 +80,18 @@ class Shell:
 
     async def stop(self) -> None:
         """End the command and all that it started: asked first, then not."""
-        tree = [self.pid, *descendants(self.pid)]
+        tree = [self.pid, *self._below()]
         _signal(tree, signal.SIGTERM)
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 await self._process.wait()
-        _signal([*tree, *descendants(self.pid)], signal.SIGKILL)
+        _signal([*tree, *self._below()], signal.SIGKILL)
         await self._process.wait()
+
+    def _below(self) -> list[int]:
+        """Return all that the command started, also what is nobody's child any more."""
+        found = [*descendants(self.pid), *marked(self._mark)]
+        return [pid for pid in dict.fromkeys(found) if pid != self.pid]
 
     async def _read(self, where: Where, pipe: asyncio.StreamReader) -> None:
         while True:
@@ -91,7 +100,7 @@ class Shell:
             except asyncio.IncompleteReadError as error:
                 line = error.partial
             except asyncio.LimitOverrunError as error:
-                line = await pipe.readexactly(error.consumed)
+                line = await pipe.readexactly(min(error.consumed, LINE))
             if not line:
                 return
             text = line.decode("utf-8", "replace").rstrip()
@@ -112,6 +121,16 @@ def descendants(pid: int) -> list[int]:
         below = children.get(waiting.pop(), [])
         found += below
         waiting += below
+    return found
+
+
+def marked(mark: str) -> list[int]:
+    """Return the processes whose environment has a *mark*, where the system tells."""
+    wanted, found = f"{MARK}={mark}".encode(), []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if wanted in environ.read_bytes().split(b"\0"):
+                found.append(int(environ.parent.name))
     return found
 
 
