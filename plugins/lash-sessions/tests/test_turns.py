@@ -193,6 +193,35 @@ async def test_a_turn_that_never_began_can_be_cancelled() -> None:
         assert () == (await lash.session("b")).messages
 
 
+async def test_a_turn_that_only_its_caller_knew_ends_with_the_call() -> None:
+    """
+    `start_turn` hands out no id: who stops waiting stops it, and the session is free again.
+    """
+    begun = asyncio.Event()
+
+    async def answer(request: Any) -> str:
+        if request.history[-1].text == "slow":
+            begun.set()
+            await asyncio.sleep(60)
+        return "done"
+
+    async with app(answer=answer) as lash:
+        role = children(await lash.session("parent"))
+        await role.create(SessionRequest(id="kid"))
+        waiting = asyncio.create_task(role.start_turn("kid", "slow"))
+        await begun.wait()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        async with asyncio.timeout(20):
+            while role._tree.turns:  # noqa: ASYNC110 - it's told to stop, not waited for
+                await asyncio.sleep(0.001)
+
+        assert "done" == (await role.start_turn("kid", "quick")).text
+        assert ["slow", "quick", "done"] == [
+            message.text for message in (await lash.session("kid")).messages
+        ]
+
+
 async def test_a_turns_error_is_raised_where_its_result_is_taken() -> None:
     """
     Once, and then the session goes on.

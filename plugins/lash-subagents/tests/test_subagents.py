@@ -235,6 +235,35 @@ async def test_cancelling_the_maker_stops_its_agents() -> None:
         assert not (await lash.session(child.id)).interrupted
 
 
+async def test_an_agent_whose_answer_nobody_waited_for_is_asked_again() -> None:
+    """
+    A cancelled call takes no result; the agent is free for the next question all the same.
+    """
+    begun, hangs = asyncio.Event(), True
+
+    async def answer(request: Any) -> Any:
+        last = request.history[-1]
+        if last.text == "go":
+            return reply(calls=[call("spawn_agent", task="sub", name="bob")])
+        if last.text == "again":
+            return reply(calls=[call("ask_agent", name="bob", question="well?")])
+        if last.text == "sub" and hangs:
+            begun.set()
+            await asyncio.sleep(60)
+        return "done" if last.role == "tool" else f"did {last.text}"
+
+    async with app(answer) as lash:
+        session = await lash.session("s")
+        running = asyncio.create_task(session.run("go"))
+        await begun.wait()
+        await session.cancel()
+        assert isinstance((await running).outcome, Stopped)
+        hangs = False
+        turn = await session.run("again")
+
+    assert Success(value={"agent": "bob", "answer": "did well?"}) == turn.tool_calls[0].outcome
+
+
 async def test_an_unknown_agent_is_told_with_those_there_are() -> None:
     """
     A model made it up.

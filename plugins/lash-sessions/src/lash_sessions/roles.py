@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -169,7 +170,7 @@ class Turns(Role):
         instructions: str | None = None,
     ) -> TurnRecord:
         """
-        Start a turn and return its record, once it's over.
+        Start a turn and return its record, once it's over; who stops waiting stops it.
 
         Raises:
             UnknownSession: There's no such session here.
@@ -179,7 +180,11 @@ class Turns(Role):
         order = turns.Order(input=input, output=output, model=model, instructions=instructions)
         running = turns.ready(self._tree, self._asker, session, order)
         running.begin()
-        return await turns.take(self._tree, running.id)
+        try:
+            return await turns.take(self._tree, running.id)
+        except asyncio.CancelledError:
+            running.drop()
+            raise
 
     async def await_turn(self, turn: str) -> TurnRecord:
         """
@@ -202,6 +207,10 @@ class Turns(Role):
             UnknownTurn: It was never started here, or its result was taken.
         """
         turns.cancel(self._tree, turn)
+
+    async def drop_turn(self, turn: str) -> None:
+        """Stop a turn whose result nobody wants, and return at once; an unknown one is."""
+        turns.drop(self._tree, turn)
 
 
 class Background(Role):

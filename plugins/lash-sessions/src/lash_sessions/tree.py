@@ -114,6 +114,8 @@ class Tree:
         self._counts.pop(aside.turn, None)
         begun = [each for each in self.turns.values() if each.asker == (live.id, aside.turn)]
         if cancelled:
+            for turn in begun:
+                turn.drop()
             await self.stop(begun)
         if (left := self.left(live.id)) != recall(live).left:
             remember(live, left=left)

@@ -61,6 +61,7 @@ class Running:
         asker: The session and the turn that started it; the turn is empty outside of one.
         derived: Whether its id is the same on every replay.
         task: What runs it.
+        waiting: How many wait for its result.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Running:
         self._tree = tree
         self.made = made
         self._order = order
+        self.waiting = 0
         self._cancelled = False
         self._waiting: asyncio.Task[bool] | None = None  # for its slot
         self.task: asyncio.Task[TurnRecord]
@@ -95,6 +97,11 @@ class Running:
             if self._waiting is not None:
                 self._waiting.cancel()
             self._tree.spawn(self._stop(), f"lash-cancel-{self.id}")
+
+    def drop(self) -> None:
+        """Stop the turn; unless somebody waits for its result, nobody wants it."""
+        self.cancel()
+        self.task.add_done_callback(lambda _task: None if self.waiting else self.taken())
 
     def taken(self) -> None:
         """Let the session go on to another turn: the result was taken."""
@@ -231,11 +238,22 @@ async def take(tree: Tree, turn: str) -> TurnRecord:
     running = tree.turns.get(turn)
     if running is None:
         raise UnknownTurn(turn)
-    await asyncio.wait([running.task])
+    running.waiting += 1
+    try:
+        await asyncio.wait([running.task])
+    finally:
+        running.waiting -= 1
     if tree.turns.get(turn) is not running:
         raise UnknownTurn(turn)  # somebody else was quicker
     running.taken()
     return running.task.result()
+
+
+def drop(tree: Tree, turn: str) -> None:
+    """Stop a turn whose result nobody wants, and return at once; an unknown one is."""
+    running = tree.turns.get(turn)
+    if running is not None:
+        running.drop()
 
 
 def cancel(tree: Tree, turn: str) -> None:

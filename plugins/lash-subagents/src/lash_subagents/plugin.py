@@ -184,7 +184,7 @@ class SubagentsPlugin(Plugin):
         try:
             record: TurnRecord = await turns.await_turn(started.turn_id)
         except asyncio.CancelledError:
-            await turns.cancel_turn(started.turn_id)
+            await turns.drop_turn(started.turn_id)
             raise
         except ModelError as error:
             if not isinstance(error.turn, TurnRecord):
