@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 async def read_back(live: Live, turn: str) -> TurnRecord | None:
     """Return the record of a committed turn of *live*; None if there's none of that id."""
+    if f"{turn}:0" not in live.graph:  # most begin just now: the store needn't be asked
+        return None
     receipt = await live.store.receipt(live.id, turn)
     if receipt is None:
         return None
