@@ -745,6 +745,10 @@ async def test_a_fork_needs_a_free_id_and_a_history() -> None:
             await session.fork(id="s")
         with pytest.raises(InvalidHistory):
             await session.fork(at="nowhere:1")
+        for id in ("a\0b", "x" * 256, "\ud800"):
+            with pytest.raises(InvalidInput, match="expected 1 to 255 bytes"):
+                await session.fork(id=id)
+        assert ["s"] == [each.id for each in await lash.sessions()]
 
 
 # --- waiting -------------------------------------------------------------------

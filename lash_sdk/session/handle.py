@@ -14,7 +14,7 @@ from ..json import Json
 from ..messages import UserPart, user
 from ..outcomes import ToolOutcome
 from ..policy import Limits, Policy
-from ..ports import InboxItem, Model
+from ..ports import InboxItem, Model, SessionSpec
 from .actions import act
 from .asks import Ask, asked, mint
 from .changes import append, apply_tools, checkout, configure, fork, rewrite, set_tools
@@ -276,11 +276,11 @@ class Session(View):
         Raises:
             SessionExists: There's a session *id*.
             InvalidHistory: There's no such node, or no turn ends before it.
-            InvalidInput: There's no such turn in the journal.
+            InvalidInput: There's no such turn in the journal, or *id* can't be one.
         """
-        id = id or f"{self.id}~{mint()}"
-        await fork(self._open(), id, at=at, journal=journal)
-        forked: Session = await self._desk.open(id)
+        spec = SessionSpec(id=id or f"{self.id}~{mint()}")  # refuses what's no id
+        await fork(self._open(), spec.id, at=at, journal=journal)
+        forked: Session = await self._desk.open(spec.id)
         return forked
 
     async def _run(self, ask: Ask) -> TurnRecord:
