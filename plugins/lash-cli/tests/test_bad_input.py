@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 
 import pytest
 
-from .running import Machine, asking
+from .running import LASH, Machine, asking
 
 
 def refused(machine: Machine, *words: str, code: int, says: str, way_out: str = "") -> None:
@@ -227,3 +228,57 @@ def test_a_defect_of_ours_shows_its_traceback_only_on_request(machine: Machine) 
     assert "Traceback" not in plain.err
     assert "Traceback" in debug.err
     assert (plain.code, debug.code) == (3, 3)
+
+
+@pytest.mark.parametrize("words", [(), ("sessions",), ("models",)], ids=["lash", "group", "models"])
+def test_a_command_alone_is_shown_its_help(machine: Machine, words: tuple[str, ...]) -> None:
+    """Who types the name to see what there is has done nothing wrong."""
+    ran = machine.lash(*words)
+
+    assert (2, "") == (ran.code, ran.out)
+    assert ran.err.startswith(" ".join(("Usage: lash", *words)))
+    assert "error:" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["list", "show", "doctor", "check", "order", "trace", "config", "enable", "disable", "new"],
+)
+def test_every_plugin_command_shows_an_example(machine: Machine, name: str) -> None:
+    """One line to copy says more than a list of options."""
+    ran = machine.lash("plugins", name, "--help")
+
+    assert 0 == ran.code
+    assert f"example: lash plugins {name}" in ran.out
+
+
+def test_usage_says_that_it_only_looks(machine: Machine) -> None:
+    """`run` makes the session that it's given; a report doesn't."""
+    assert "make it" not in machine.lash("usage", "--help").out
+
+
+def test_a_server_that_is_away_is_no_matter_of_paths(machine: Machine) -> None:
+    """The way out for a server is the server, a file is only the other one."""
+    store = "postgresql://127.0.0.1:1/x"
+    says = "mend what the message names"
+    refused(machine, "sessions", "list", "--store", store, code=4, says="refused", way_out=says)
+
+
+def test_output_without_room_is_no_bug_of_ours(machine: Machine) -> None:
+    """A log on a full disk is the user's to mend: no bug report is asked for."""
+    run = ["run", "Hi", "--json", "-m", machine.script({"text": "Hi."}), "-s", "x"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [str(LASH), *run],
+            cwd=machine.work,
+            env=machine.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+
+    assert 1 == done.returncode
+    assert "error: can't write: No space left on device" in done.stderr
+    assert "unexpected" not in done.stderr

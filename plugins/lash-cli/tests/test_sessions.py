@@ -362,3 +362,15 @@ def test_output_that_nobody_reads_is_no_crash(used: Machine) -> None:
 
     assert process.wait(30) == 1
     assert said == ""
+
+
+def test_a_changed_export_is_told_in_words(used: Machine) -> None:
+    """The user mends a file, not a `ValueError`."""
+    exported = used.lash("sessions", "export", "sums").out.replace("17", "18")
+    store = ("--store", "sqlite:///changed.db")
+
+    ran = used.lash("sessions", "import", "-", *store, stdin=exported)
+
+    assert 2 == ran.code
+    assert "the file was changed since its export" in ran.err
+    assert "ValueError" not in ran.err

@@ -73,6 +73,10 @@ Session = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--session", "-s", metavar="ID", help="Go on with it, or make it."),
 ]
+Which = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--session", "-s", metavar="ID", help="Of this session alone."),
+]
 Tools = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--tool", "-t", metavar="MODULE:NAME", help="Or path/to/file.py:NAME; repeat."),
@@ -314,7 +318,7 @@ def delete_session(
 
 
 @app.command(epilog=_examples("lash usage", "lash usage --session sums --json"))
-def usage(store: Store = None, session: Session = None, json: Json = False) -> int:
+def usage(store: Store = None, session: Which = None, json: Json = False) -> int:
     """Print tokens by session, source and model."""
     from .sessions import show_usage
 
@@ -354,6 +358,9 @@ def run_app(argv: Sequence[str]) -> int:
         if say is None:  # not typer's
             return report(error)
         message = str(say())
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help itself: nothing went wrong yet
+            print(message, file=sys.stderr)
+            return USAGE
         if message:
             print(f"error: {message}", file=sys.stderr)
         context = getattr(error, "ctx", None)

@@ -9,7 +9,6 @@ before it. What's read is checked whole before anything of it is written.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -237,11 +236,14 @@ def read(lines: Iterable[str]) -> Archive:
             if reader is None:
                 header, reader = line, _begin(line)
             elif line["part"] == "end":
-                _same("end", [number - 1, hash.hexdigest()], [line["lines"], line["sha256"]])
+                said, found = [line["lines"], line["sha256"]], [number - 1, hash.hexdigest()]
+                _same("the file was changed since its export", said, found)
                 end = line
             else:
                 reader.take(line)
-        except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+        except ValueError as error:  # ours, and what base64 says
+            raise _broken(number, str(error)) from error
+        except (KeyError, TypeError, AttributeError) as error:
             raise _broken(number, f"{type(error).__name__}: {error}") from error
         except LashError as error:
             raise _broken(number, str(error)) from error

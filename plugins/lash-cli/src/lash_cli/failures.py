@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -66,7 +67,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (StoreFull, STORE, "make room on the disk, then the same command again"),
     (StoreCorrupt, STORE, "another --store, or a backup; the file was left as it is"),
     (SchemaTooNew, STORE, "upgrade the store's package; the file was left as it is"),
-    (StoreError, STORE, "another path: lash … --store sqlite:///PATH"),
+    (StoreError, STORE, "mend what the message names, or another path: --store sqlite:///PATH"),
     (SessionBusy, STOPPED, "wait for the running turn, or name another --session"),
     (RevisionConflict, STOPPED, "the same command again; nothing was written"),
     (PluginFault, STOPPED, "lash plugins doctor; LASH_DISABLE_PLUGINS=NAME leaves it out"),
@@ -100,6 +101,8 @@ def explain(error: BaseException) -> tuple[str, str, int]:
                 if isinstance(error, kind):
                     return str(error), way_out, code
             return str(error), "", STOPPED
+        case OSError(errno=errno.ENOSPC):
+            return (f"can't write: {error.strerror}", "make room where the output goes", STOPPED)
         case _:
             text = f"unexpected {type(error).__name__}: {error}"
             return text, "LASH_DEBUG=1 lash … shows where, for a bug report", STOPPED

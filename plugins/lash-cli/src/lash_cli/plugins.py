@@ -170,6 +170,20 @@ _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
 }
 
 
+_EXAMPLES: Final[Mapping[str, str]] = {
+    "list": "lash plugins list",
+    "show": "lash plugins show sqlite",
+    "doctor": "lash plugins doctor --json",
+    "check": "lash plugins check weather --strict",
+    "order": "lash plugins order before_turn",
+    "trace": 'lash plugins trace "Hello" --model openai:gpt-5.2',
+    "config": "lash plugins config openai --explain",
+    "enable": "lash plugins enable weather",
+    "disable": "lash plugins disable weather --user",
+    "new": "lash plugins new weather --kind tools",
+}
+
+
 class _Parser(argparse.ArgumentParser):
     """Complains as the other commands do."""
 
@@ -185,14 +199,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="lash plugins",
         description=PLUGINS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n  lash plugins list\n  lash plugins show sqlite\n"
-        "  lash plugins doctor --json\n  lash plugins check weather --strict\n"
-        "  lash plugins order before_turn\n  lash plugins new weather --kind tools",
+        epilog="\n  ".join(("examples:", *_EXAMPLES.values())),
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, help: str, *, as_json: bool = True) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=help, description=help)
+        made = commands.add_parser(
+            name, help=help, description=help, epilog=f"example: {_EXAMPLES[name]}"
+        )
         if as_json:
             made.add_argument("--json", action="store_true", help="for a machine to read")
         return made
