@@ -216,6 +216,8 @@ class Lash:
             Unavailable: Nobody supplies its scheme; the message names the package.
         """
         if not isinstance(wanted, str):
+            if not hasattr(wanted, "answer"):
+                raise InvalidInput(f"model: expected '<scheme>:<name>' or a Model: {wanted!r}")
             return wanted
         if wanted not in self._models:
             self._models[wanted] = self._supplies.model(wanted)
@@ -228,8 +230,7 @@ class Lash:
         self._open = False
         manager = self._roles.manager
         closers = [] if manager is None else [manager.close]
-        closers += [self._close_lanes, self._stop_shared]
-        closers += [model.close for model in self._models.values()]
+        closers += [self._close_lanes, self._stop_shared, *[m.close for m in self._models.values()]]
         closers += [self._store.close]
         await _all(closers)
 

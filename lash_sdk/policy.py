@@ -63,8 +63,7 @@ class Retry:
         """Return the seconds to wait after failed call number *attempt* (from 1)."""
         if asked is not None:
             return max(0.0, min(asked, self.longest_asked))
-        wait: float = self.first * 2.0 ** min(attempt - 1, 60)
-        return min(wait, self.longest)
+        return min(self.first * float(2 ** min(attempt - 1, 60)), self.longest)
 
 
 @frozen
@@ -90,9 +89,18 @@ class Policy(Value):
         instructions: str | None = None,
         limits: Limits | None = None,
     ) -> Policy:
-        """Return the policy with what isn't None put in place."""
-        given: dict[str, Any] = {"model": model, "instructions": instructions, "limits": limits}
-        return replace(self, **{name: value for name, value in given.items() if value is not None})
+        """
+        Return the policy with what isn't None put in place.
+
+        Raises:
+            InvalidInput: Something is of another type, and couldn't be read back.
+        """
+        all_of_it = {"model": model, "instructions": instructions, "limits": limits}
+        given: dict[str, Any] = {name: it for name, it in all_of_it.items() if it is not None}
+        for name, value in given.items():
+            if not isinstance(value, wanted := type(getattr(self, name))):
+                raise InvalidInput(f"{name}: expected {wanted.__name__}, found {value!r}")
+        return replace(self, **given)
 
 
 GRACE: Final = 5.0

@@ -825,6 +825,34 @@ async def test_what_is_configured_outlives_the_process(tmp_path: Any) -> None:
         assert 3 == session.policy.limits.iterations
 
 
+@pytest.mark.parametrize("wrong", [{"limits": 5}, {"instructions": 5}, {"model": 5}])
+async def test_what_could_not_be_read_back_is_not_configured(wrong: Any) -> None:
+    """
+    Once stored it would keep the session from ever being opened again.
+    """
+    store = MemoryStore()
+    async with Lash(model=ScriptedModel(["Hi."]), store=store, autoload=False) as lash:
+        session = await lash.session("s")
+        await session.run("Hello")
+        with pytest.raises(InvalidInput, match=next(iter(wrong))):
+            await session.configure(**wrong)
+        assert 1 == session.revision
+    async with Lash(model=ScriptedModel(["Hi."]), store=store, autoload=False) as lash:
+        assert 2 == (await (await lash.session("s")).run("Still there?")).index
+
+
+async def test_what_is_no_model_begins_no_turn() -> None:
+    """
+    A turn that can't be asked must not be left behind as one to resume.
+    """
+    async with Lash(model=ScriptedModel(["Hi."]), autoload=False) as lash:
+        session = await lash.session("s")
+        with pytest.raises(InvalidInput, match="expected '<scheme>:<name>' or a Model: 5"):
+            await session.run("Hello", model=5)  # type: ignore[arg-type]
+        assert not session.interrupted
+        assert 1 == (await session.run("Hello")).index
+
+
 async def test_configuring_nothing_new_moves_nothing() -> None:
     """
     A revision for no change would make other processes read for nothing.

@@ -100,7 +100,7 @@ class Session(View):
         A model given by name outlives the process, an object doesn't.
 
         Raises:
-            InvalidInput: The model isn't known.
+            InvalidInput: The model isn't known, or a value is of another type.
             SessionBusy: A turn is running.
         """
         lane = self._open()
@@ -109,12 +109,9 @@ class Session(View):
         name, own = None, lane.model
         if model is not None:
             found = self._desk.model(model)
-            name = model if isinstance(model, str) else found.name
-            own = None if isinstance(model, str) else found
-        policy = lane.live.policy.with_overrides(
-            model=name, instructions=instructions, limits=limits
-        )
-        return await configure(lane, policy, own)
+            name, own = (model, None) if isinstance(model, str) else (found.name, found)
+        new = lane.live.policy.with_overrides(model=name, instructions=instructions, limits=limits)
+        return await configure(lane, new, own)
 
     async def apply_tool_state(self, state: ToolState) -> ToolState:
         """
