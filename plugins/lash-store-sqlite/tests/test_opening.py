@@ -107,3 +107,16 @@ async def test_a_damaged_row_of_the_ledger_is_noticed_by_who_asks_for_it(tmp_pat
             with pytest.raises(StoreCorrupt, match="usage"):
                 session.usage()
         assert 4 == len(session.messages)
+
+
+async def test_a_body_that_is_text_by_now_is_damage_as_well(tmp_path: Path) -> None:
+    """
+    Whoever mends a message by hand in a SQL shell leaves text where bytes were.
+    """
+    await filled(path := tmp_path / "app.db")
+    db = apsw.Connection(str(path))
+    db.execute("update nodes set body = replace(body, 'first', 'worst') where kind = 'message'")
+    db.close()
+    async with app(path) as lash:
+        with pytest.raises(StoreCorrupt):
+            print((await lash.session("a")).messages[0])

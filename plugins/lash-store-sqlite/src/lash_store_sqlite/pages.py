@@ -65,13 +65,13 @@ from json_each(?) w join commits c on c.key = w.value {JOINS}
 left join commits p on p.key = c.parent
 """  # noqa: S608 - ours
 _NODES: Final = """
-select n.key, a.turn, a.ordinal, n.kind, n.body
+select n.key, a.turn, a.ordinal, n.kind, cast(n.body as blob)
 from json_each(?) w cross join nodes n left join aliases a on a.key = n.key
 where n.key >= w.value ->> 0 and n.key < w.value ->> 1
 """
 _HIDDEN: Final = "select count(*) from hidden where key >= ? and key < ?"
 _USAGE: Final = """
-select u.key, u.id, u.body
+select u.key, u.id, cast(u.body as blob)
 from json_each(?1) w cross join usage u
 where u.key >= w.value << 20 and u.key < (w.value + 1) << 20
 """
