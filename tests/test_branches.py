@@ -147,6 +147,16 @@ async def test_a_key_stands_for_one_input() -> None:
         assert 1 == texts(session).count("one")
 
 
+async def test_a_key_is_text() -> None:
+    """
+    Stores compare keys as text: 5 and "5" would be one in some and two in others.
+    """
+    async with app() as lash:
+        session = await lash.session("s")
+        with pytest.raises(InvalidInput, match="key: expected text that isn't empty, found 5"):
+            await session.enqueue("one", key=5)  # type: ignore[arg-type]
+
+
 async def test_waiting_input_can_be_taken_back_until_a_turn_has_it() -> None:
     """
     What a turn has, the model has seen.

@@ -206,7 +206,7 @@ class Session(View):
             OperationMismatch: The key was used with another text.
             InvalidInput: Text or key is empty.
         """
-        if not key:
+        if not key or type(key) is not str:
             raise InvalidInput(f"key: expected text that isn't empty, found {key!r}")
         item = InboxItem(key=key, body=user(text).to_json())
         live = self._open().live
