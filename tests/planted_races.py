@@ -5,15 +5,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
 import apsw
 
 from lash_sdk.commits import Commit, Head, Receipt
-from lash_sdk.errors import RevisionConflict
-from lash_sdk.ports import Claim, Page
+from lash_sdk.errors import RevisionConflict, SessionBusy
+from lash_sdk.ports import Claim, JournalRow, Page
 from lash_store_sqlite import SqliteStore
 from lash_store_sqlite.writer import Writer
 
@@ -100,12 +101,21 @@ class CachesReceipts(SqliteStore):
         return self._known.get((session, operation))
 
     async def head(self, session: str) -> Head | None:
-        return _plain(await super().head(session))
+        return plain(await super().head(session))
 
     async def load(self, session: str, since: int = 0) -> AsyncIterator[Page]:
         async for page in super().load(session, since):
-            yield replace(page, head=_plain(page.head))
+            yield replace(page, head=plain(page.head))
 
 
-def _plain(head: Head | None) -> Head | None:
+def plain(head: Head | None) -> Head | None:
+    """Return a head without the process that its operation is known by."""
     return head and replace(head, operation=head.operation.partition("#")[0])
+
+
+class NeverRefuses(SqliteStore):
+    """Takes journal rows from whoever lost the session, and drops them."""
+
+    async def journal_put(self, claim: Claim, rows: Sequence[JournalRow]) -> None:
+        with suppress(SessionBusy):
+            await super().journal_put(claim, rows)

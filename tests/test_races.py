@@ -13,13 +13,22 @@ import pytest
 from .batteries.arena import ROOT, Row
 from .batteries.history import NEVER, Op, explained, violations
 from .batteries.places import NAMES, arena
-from .batteries.race_runs import Floor, Show, report_apps, report_races, report_zombies
-
-PLANTED: Final = tuple(
-    f"tests.planted_races:{name}.from_url"
-    for name in ("Overwrites", "SelectsThenInserts", "DefersBegin", "CachesReceipts")
+from .batteries.race_runs import (
+    Floor,
+    Show,
+    report_apps,
+    report_control,
+    report_races,
+    report_zombies,
 )
-TRUSTING: Final = "tests.planted_races:TrustsClaims.from_url"
+
+PLANTED: Final = ("Overwrites", "SelectsThenInserts", "CachesReceipts")
+"""The stores on which a race has to find something, of each kind."""
+
+OF_A_FILE: Final = (*PLANTED, "DefersBegin")
+
+HAUNTED: Final = ("TrustsClaims", "NeverRefuses")
+"""Those on which zombies have to."""
 
 DAY: Final = 86400.0
 
@@ -136,9 +145,24 @@ async def test_one_commit_wins_each_revision(
     """
     Whoever is killed, stopped or hours late: nothing acknowledged is lost, nothing lands twice.
     """
-    planted = PLANTED if name == "sqlite" else ()
+    faults = OF_A_FILE if name == "sqlite" else PLANTED
+    planted = [arena(name, pytestconfig, fault) for fault in faults]
     floor = Floor(acks=150, kills=1, stops=1)
     (await report_races(name, arena(name, pytestconfig), QUICK, floor, tmp_path, planted)).publish()
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_without_a_comparison_what_was_acknowledged_is_overwritten(
+    name: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """
+    The control: what the same race costs on a store that swaps without comparing.
+    """
+    make = arena(name, pytestconfig, "Overwrites")
+    found = await report_control(name, make, Row(seconds=1.5), tmp_path)
+    found.publish()
+
+    assert float(found.figures["share"]) > 0.2
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -148,7 +172,7 @@ async def test_a_zombie_writes_nothing(
     """
     Who lost a session without knowing is told so before its next effect.
     """
-    planted = TRUSTING if name == "sqlite" else ""
+    planted = [arena(name, pytestconfig, fault) for fault in HAUNTED]
     (await report_zombies(name, arena(name, pytestconfig), 8, 4, tmp_path, planted)).publish()
 
 
@@ -169,11 +193,10 @@ async def test_one_commit_wins_each_revision_for_long(
     """
     With all the sizes and all the troubles that there are.
     """
-    acks = 20_000 if name == "sqlite" else 5_000  # those of a server cost it a round trip each
-    floor = Floor(acks=acks, kills=50, stops=50, seconds=150.0)
-    (
-        await report_races(f"{name}, full", arena(name, pytestconfig), FULL, floor, tmp_path)
-    ).publish()
+    make, faults = arena(name, pytestconfig), OF_A_FILE if name == "sqlite" else PLANTED
+    planted = [arena(name, pytestconfig, fault) for fault in faults]
+    floor = Floor(acks=20_000, kills=50, stops=50, seconds=480.0)
+    (await report_races(f"{name}, full", make, FULL, floor, tmp_path, planted)).publish()
 
 
 @pytest.mark.slow
@@ -184,7 +207,9 @@ async def test_a_zombie_writes_nothing_for_long(
     """
     Whichever of the two is first.
     """
-    (await report_zombies(f"{name}, full", arena(name, pytestconfig), 40, 20, tmp_path)).publish()
+    make = arena(name, pytestconfig)
+    planted = [arena(name, pytestconfig, fault) for fault in HAUNTED]
+    (await report_zombies(f"{name}, full", make, 40, 20, tmp_path, planted)).publish()
 
 
 @pytest.mark.slow

@@ -45,10 +45,10 @@ def sqlite(folder: Path, factory: str = SQLITE) -> Generator[Arena]:
 
 
 @contextmanager
-def postgres(server: PostgresServer, folder: Path) -> Generator[Arena]:
+def postgres(server: PostgresServer, folder: Path, factory: str = POSTGRES) -> Generator[Arena]:
     """Yield a schema on a server that others share."""
     url = server.schema()
-    yield Arena(place=Place(url=url, factory=POSTGRES), sever=lambda: _sever(server))
+    yield Arena(place=Place(url=url, factory=factory), sever=lambda: _sever(server))
     schema = sql.Identifier(url.rpartition("schema=")[2])
     server.execute(sql.SQL("drop schema {} cascade").format(schema))
 
@@ -69,6 +69,14 @@ NAMES: Final = ("sqlite", "postgres")
 """The stores that processes can share."""
 
 
-def arena(name: str, config: pytest.Config) -> Make:
-    """Return what makes a place of that store, given a folder for what's beside it."""
-    return sqlite if name == "sqlite" else partial(postgres, shared(config))
+def arena(name: str, config: pytest.Config, fault: str = "") -> Make:
+    """
+    Return what makes a place of that store, given a folder for what's beside it.
+
+    With a *fault* it's the store of that name among the planted ones.
+    """
+    if name == "sqlite":
+        kind = f"tests.planted_races:{fault}.from_url" if fault else SQLITE
+        return partial(sqlite, factory=kind)
+    kind = f"tests.planted_servers:{fault}" if fault else POSTGRES
+    return partial(postgres, shared(config), factory=kind)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
@@ -15,8 +14,8 @@ from lash_sdk.testing.store_crew import Crew
 
 from .arena import Race, Racers, Row
 from .lash_races import Played, Stage, storm, two_resume
-from .places import Make, sqlite
-from .races import Tally, judge
+from .places import Make
+from .races import Tally, astray, judge
 from .report import Report
 from .zombies import haunt
 
@@ -65,9 +64,9 @@ async def report_races(
     rows: Sequence[Row],
     floor: Floor,
     folder: Path,
-    planted: Sequence[str] = (),
+    planted: Sequence[Make] = (),
 ) -> Report:
-    """Return the report of races on one kind of store; *planted* are faulty ones on SQLite."""
+    """Return the report of races on one kind of store; *planted* are faulty ones of it."""
     start = time.monotonic()
     (errors := folder / "errors").mkdir()
     racers = Racers(errors)
@@ -81,10 +80,7 @@ async def report_races(
             ]
             tally.take(await run_rows(make, again, folder, racers))
         caught = [
-            bool(
-                (await run_rows(partial(sqlite, factory=factory), FOUND_BY, folder, racers)).broken
-            )
-            for factory in planted
+            bool((await run_rows(faulty, FOUND_BY, folder, racers)).broken) for faulty in planted
         ]
     finally:
         racers.dismiss()
@@ -113,20 +109,46 @@ FOUND_BY: Final = (Row(seconds=0.8),)
 """The race that finds planted faults."""
 
 
+async def report_control(name: str, make: Make, row: Row, folder: Path) -> Report:
+    """Return what a race finds on a store that doesn't compare before it swaps."""
+    start = time.monotonic()
+    (errors := folder / "errors").mkdir()
+    racers = Racers(errors)
+    try:
+        with make(folder) as arena:
+            ran = Race(row, arena.place, folder, racers).run()
+            store = arena.place.handle()
+            await store.open()
+            acks, lost = await astray(ran, store)
+            await store.close()
+    finally:
+        racers.dismiss()
+    return Report(
+        battery=f"races/{name}, control: no compare-and-swap",
+        seed=row.seed,
+        cases=1,
+        planned=1,
+        operations=acks,
+        floor=20,
+        seconds=time.monotonic() - start,
+        figures={"acks": acks, "of them not in the conversation": lost, "share": lost / acks},
+    )
+
+
 async def report_zombies(
-    name: str, make: Make, rounds: int, floor: int, folder: Path, planted: str = ""
+    name: str, make: Make, rounds: int, floor: int, folder: Path, planted: Sequence[Make] = ()
 ) -> Report:
-    """Return the report of zombies on one kind of store; *planted* is a faulty one on SQLite."""
+    """Return the report of zombies on one kind of store; *planted* are faulty ones of it."""
     start = time.monotonic()
     crew = Crew()
     try:
         with make(folder) as arena:
             seen = await haunt(arena.place, arena.sever, crew, rounds, Random(0))
-        caught = False
-        if planted:
-            (other := folder / "planted").mkdir()
-            with sqlite(other, planted) as arena:
-                caught = bool((await haunt(arena.place, arena.sever, crew, 4, Random(0))).broken)
+        caught = 0
+        for faulty in planted:
+            with faulty(Path(mkdtemp(dir=folder))) as arena:
+                found = await haunt(arena.place, arena.sever, crew, 4, Random(0))
+                caught += bool(found.broken)
     finally:
         crew.dismiss()
     return Report(
@@ -138,8 +160,8 @@ async def report_zombies(
         floor=floor,
         faults=rounds,
         violations=tuple(seen.broken),
-        caught=int(caught),
-        planted=int(bool(planted)),
+        caught=caught,
+        planted=len(planted),
         seconds=time.monotonic() - start,
         figures={"whose commit was first": seen.won, "that kept their claim": seen.sleepers},
     )

@@ -167,6 +167,26 @@ async def judge(ran: Ran, store: Store) -> tuple[Seen, list[str]]:
     return seen, broken
 
 
+async def astray(ran: Ran, store: Store) -> tuple[int, int]:
+    """Return how many commits were acknowledged, and how many are in no conversation."""
+    acks = [
+        (session, op.id)
+        for session, ops in read_lines(ran.lines).ops.items()
+        for op in ops
+        if op.kind == "commit" and op.outcome == "ok"
+    ]
+    kept: set[tuple[str, str]] = set()
+    for session in {session for session, _ in acks}:
+        pages = [page async for page in store.load(session)]
+        parents = {node.id: node.parent for page in pages for node in page.nodes}
+        head = await store.head(session)
+        at = head.leaf if head else None
+        while at is not None:
+            kept.add((session, at.rpartition(":")[0]))
+            at = parents[at]
+    return len(acks), len(set(acks) - kept)
+
+
 def _doubtful(ops: Sequence[Op]) -> list[str]:
     """Return the ids of commits whose receipts are looked up: of each outcome the last."""
     by_outcome: dict[str, list[str]] = defaultdict(list)
