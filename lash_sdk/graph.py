@@ -80,9 +80,9 @@ class Node:
     id: str
     parent: str | None
     kind: str
-    _value: Content | None = None
-    _data: bytes | None = None
-    _seal: Seal | None = None
+    _value: Content | None = field(default=None, repr=False)
+    _data: bytes | None = field(default=None, repr=False)
+    _seal: Seal | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, id: str, parent: str | None, value: Content) -> Node:
@@ -123,9 +123,6 @@ class Node:
 
     def __hash__(self) -> int:
         return hash(self.id)
-
-    def __repr__(self) -> str:
-        return f"Node(id={self.id!r}, parent={self.parent!r}, kind={self.kind!r})"
 
 
 def joined(*names: str) -> str:

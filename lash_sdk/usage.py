@@ -117,9 +117,6 @@ class Unread(Sequence[UsageRow]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
 
-    def __hash__(self) -> int:
-        return hash(tuple(self))
-
     def _all(self) -> Sequence[UsageRow]:
         if self._rows is None:
             self._rows = self._read()

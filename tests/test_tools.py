@@ -570,6 +570,9 @@ NOT_JSON = [
     (f'{{"a": {"9" * 5000}}}', "arguments: not JSON: "),
     (f'{{"a": {"[" * 56}{"]" * 56}}}', "nested too deep"),
     (f'{{"a": {"[" * 100_000}', "arguments: not JSON: "),
+    ('{"a": 1, "a": 2}', "arguments: not JSON: a key stands twice"),
+    ('{"a": 1, "a" :2}', "arguments: not JSON: a key stands twice"),
+    ('{"a": {"b": 1, "c": 2, "b": 1}}', "arguments: not JSON: a key stands twice"),
 ]
 
 

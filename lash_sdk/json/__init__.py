@@ -11,6 +11,7 @@ from .canonical import digest as digest
 from .canonical import encode as encode
 from .canonical import encode_known as encode_known
 from .canonical import short as short
+from .canonical import unique as unique
 from .values import Tagged as Tagged
 from .values import Value as Value
 from .values import frozen as frozen

@@ -154,7 +154,13 @@ def _fault(value: object) -> str:
     return f"{type(value).__name__} is not JSON: {short(value)}"
 
 
-def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+def unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """
+    Return *pairs* as an object, for a JSON decoder.
+
+    Raises:
+        JSONDecodeError: A key stands twice.
+    """
     body = dict(pairs)
     if len(body) != len(pairs):
         raise JSONDecodeError("a key stands twice", "", 0)
@@ -171,6 +177,6 @@ def short(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-_decoder = JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
+_decoder = JSONDecoder(object_pairs_hook=unique, parse_constant=_refuse)
 _TOO_LONG: Final = 10**DIGITS
 _NESTS: Final = (dict, list, tuple)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from inspect import Parameter
+from json import JSONDecoder
 from math import isfinite
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from ..errors import InvalidInput
-from ..json import DIGITS, INNER, JsonObject, check
+from ..json import DIGITS, INNER, JsonObject, check, unique
 
 Arguments: TypeAlias = dict[str, Any]
 """A call's arguments after validation: what the function takes, by name."""
@@ -18,18 +19,19 @@ Arguments: TypeAlias = dict[str, Any]
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+_decoder = JSONDecoder(object_pairs_hook=unique)
+
 
 def parse_arguments(text: str) -> Arguments:
     """
     Return the object that *text* is; no text at all is an empty one.
 
     Raises:
-        InvalidInput: It isn't JSON that can be stored, or not an object.
+        InvalidInput: It isn't JSON that can be stored, a key stands twice in it, or
+            it's not an object.
     """
-    import json
-
     try:
-        arguments = json.loads(text or "{}")
+        arguments = _decoder.decode(text or "{}")
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"arguments: not JSON: {error}") from error
     check(arguments, where="arguments")
@@ -63,6 +65,8 @@ def compile_arguments(
             parse_arguments(text)  # says so if it isn't JSON at all
             problems = "; ".join([_problem(p) for p in error.errors(include_url=False)])
             raise InvalidInput(problems) from None
+        if text.count(":") != len(arguments):  # else each key stands once, and nothing nests
+            parse_arguments(text)
         return arguments
 
     return validate, _trim(schema)
