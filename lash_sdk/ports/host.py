@@ -89,7 +89,7 @@ class SessionSpec:
     unseen: bool = False
 
     def __post_init__(self) -> None:
-        said = self.id.encode("utf-8", "ignore")  # what isn't UTF-8 goes
+        said = str(self.id).encode("utf-8", "ignore")  # what isn't UTF-8 goes
         if not self.id or said.decode() != self.id or len(said) > ID_LIMIT or b"\0" in said:
             raise InvalidInput(
                 f"session id {self.id!r}: expected 1 to {ID_LIMIT} bytes of UTF-8, no NUL"
