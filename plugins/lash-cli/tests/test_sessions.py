@@ -10,6 +10,8 @@ from contextlib import closing
 
 import pytest
 
+from lash_cli.failures import STORE
+
 from .running import Machine, asking
 
 QUESTION = "How much is 17 times 23?"
@@ -126,6 +128,22 @@ def test_export_is_a_header_and_a_line_for_each_part(used: Machine) -> None:
     assert lines == [
         json.loads(line) for line in (used.work / "sums.jsonl").read_text().splitlines()
     ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("list",), ("show", "sums"), ("tree", "sums"), ("export", "sums"), ("verify",)],
+    ids=" ".join,
+)
+def test_looking_at_a_store_that_is_not_there_makes_none(
+    used: Machine, command: tuple[str, ...]
+) -> None:
+    """A mistyped path would else be a new, empty file, and look like lost sessions."""
+    ran = used.lash("sessions", *command, "--store", "sqlite:///mistyped.db")
+
+    assert (STORE, "") == (ran.code, ran.out)
+    assert "error: no store at 'mistyped.db'\ntry: the path of one that's there" in ran.err
+    assert not (used.work / "mistyped.db").exists()
 
 
 def test_another_store_reads_an_export_back(used: Machine) -> None:
@@ -295,7 +313,7 @@ def test_an_export_that_is_not_whole_is_refused(used: Machine) -> None:
         assert (what, 2) == (what, ran.code)
         assert "error: line " in ran.err
         assert "try: a file that lash sessions export wrote" in ran.err
-    assert [] == used.lash("sessions", "list", "--json", *store).body
+    assert not (used.work / "other.db").exists()
     assert 2 == used.lash("sessions", "import", "nowhere.jsonl").code
 
 

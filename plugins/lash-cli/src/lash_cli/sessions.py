@@ -15,7 +15,7 @@ from .archive import read, restore, verified, written
 from .conversation import branches, print_json, read_session, told, turns
 from .failures import OK, STOPPED, STORE, CommandError
 from .interrupts import run_async
-from .settings import read_settings
+from .settings import expect_store, read_settings
 from .turns import opened
 from .words import clean, short, table
 
@@ -34,7 +34,15 @@ EVERY: Final = 100_000
 
 @asynccontextmanager
 async def _looking(options: Options) -> AsyncGenerator[Lash]:
-    """Open the store alone: what's configured for turns isn't needed."""
+    """Open the store alone, if it's there: a mistyped path isn't to be a new one."""
+    expect_store(read_settings(options).store_url)
+    async with _filling(options) as lash:
+        yield lash
+
+
+@asynccontextmanager
+async def _filling(options: Options) -> AsyncGenerator[Lash]:
+    """Open the store alone, or make it: what's configured for turns isn't needed."""
     settings = read_settings(options)
     async with opened(replace(settings, model="", tools=(), limits={})) as lash:
         yield lash
@@ -174,7 +182,7 @@ def import_session(file: str, options: Options, *, as_json: bool) -> int:
     archive = read(_lines(file))
 
     async def main() -> int:
-        async with _looking(options) as lash:
+        async with _filling(options) as lash:
             await restore(lash.store, archive)
         made = {
             "session": archive.session,

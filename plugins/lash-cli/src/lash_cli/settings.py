@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from lash_sdk import Limits
 
+SQLITE: Final = "sqlite:///"
 PROJECT_FILE: Final = "lash.toml"
 VARIABLE: Final = "LASH_PLUGIN__"
 
@@ -141,7 +142,24 @@ def default_store() -> str:
     """Return the URL of the store in the user's data folder."""
     from urllib.parse import quote
 
-    return f"sqlite:///{quote(str(data_folder() / 'sessions.db'))}"
+    return f"{SQLITE}{quote(str(data_folder() / 'sessions.db'))}"
+
+
+def expect_store(url: str) -> None:
+    """
+    Accept the URL of a store that can be looked at; the default one may be empty.
+
+    Raises:
+        CommandError: It's a SQLite file that isn't there.
+    """
+    from urllib.parse import unquote
+
+    from .failures import STORE, CommandError
+
+    path = unquote(url.removeprefix(SQLITE))
+    if url.startswith(SQLITE) and url != default_store() and not os.path.exists(path):
+        way_out = "the path of one that's there; lash run and lash chat make a new one"
+        raise CommandError(f"no store at {path!r}", way_out=way_out, code=STORE)
 
 
 def make_default_folder(url: str) -> None:
@@ -242,10 +260,9 @@ def _read_store(value: Any, folder: Path) -> dict[str, Any]:
     from urllib.parse import quote, unquote
 
     url = _text(value)
-    scheme = "sqlite:///"
-    if url.startswith(scheme):
-        path = folder / unquote(url.removeprefix(scheme))
-        url = f"{scheme}{quote(str(path))}"
+    if url.startswith(SQLITE):
+        path = folder / unquote(url.removeprefix(SQLITE))
+        url = f"{SQLITE}{quote(str(path))}"
     return {"store": url}
 
 
