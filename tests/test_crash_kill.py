@@ -19,19 +19,11 @@ from .batteries.crash.cancel import Case
 from .batteries.crash.hunt import caught, sweep
 from .batteries.crash.matrix import Point, golden, lost, points
 from .batteries.crash.places import SqlitePlace
+from .batteries.crash.plants import KILLED
 from .batteries.crash.zygote import Zygote
 from .batteries.report import Report
 
 SEED: Final = 20261125
-PLANTED: Final = {
-    "inbox apart": "journal_put#4.before",
-    "intent late": "tool.send#1.effect",
-    "report runs again": "pending#1.inside",
-    "no operation id": "commit#1.inside",
-    "journal kept": "commit#1.inside",
-    "told first": "commit#1.inside",
-}
-"""Each fault, and a point at which it shows; the slow lane looks for one itself."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +39,7 @@ async def lane(zygote: Zygote, name: str, chosen: list[Point], *, hunt: bool) ->
     every = points(golden(), "kill")
     tally = await sweep(chosen, lambda point: kill.run(zygote, SqlitePlace, point))
     found = 0
-    for fault, stop in PLANTED.items():
+    for fault, stop in KILLED.items():
         suspects = every[::-1] if hunt else [each for each in every if each.stop == stop]
 
         async def attempt(point: Point, fault: str = fault) -> Case:
@@ -64,7 +56,7 @@ async def lane(zygote: Zygote, name: str, chosen: list[Point], *, hunt: bool) ->
         faults=tally.cases,
         violations=tuple(tally.wrong),
         caught=found,
-        planted=len(PLANTED),
+        planted=len(KILLED),
         seconds=round(time.perf_counter() - started, 1),
         figures={"points": len(every), "resumed": tally.resumed, "replies lost": lost(chosen)},
     ).publish()
@@ -107,7 +99,7 @@ async def test_a_recovery_that_is_killed_too_is_finished_by_a_third_process(zygo
         acks += len(case.acks)
         wrong += [f"{point}, then {again}: {each}" for each in case.wrong]
     found = 0
-    for fault, stop in PLANTED.items():
+    for fault, stop in KILLED.items():
 
         async def attempt(point: Point, fault: str = fault) -> Case:
             return await kill.run(zygote, SqlitePlace, point, planted=[fault], again=3)
@@ -123,7 +115,7 @@ async def test_a_recovery_that_is_killed_too_is_finished_by_a_third_process(zygo
         faults=len(cases) + twice,
         violations=tuple(wrong),
         caught=found,
-        planted=len(PLANTED),
+        planted=len(KILLED),
         seconds=round(time.perf_counter() - started, 1),
         figures={"killed twice": twice},
     ).publish()

@@ -7,22 +7,27 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, LiteralString
 
 import pytest
 
 from .batteries.crash import cancel, kill
-from .batteries.crash.hunt import sweep
-from .batteries.crash.matrix import golden, lost, points
+from .batteries.crash.cancel import Case
+from .batteries.crash.hunt import caught, sweep
+from .batteries.crash.matrix import Point, golden, lost, points
 from .batteries.crash.places import Place
+from .batteries.crash.plants import FAILING, FAULTS, KILLED
 from .batteries.crash.postgres import PostgresPlace
-from .batteries.crash.siege import besiege
+from .batteries.crash.siege import SLUGGISH, UNFLUSHED, Enough, Siege, besiege
 from .batteries.crash.zygote import Zygote
 from .batteries.postgres_server import PostgresServer, shared
 from .batteries.report import Report
 
 SEED: Final = 20261125
+ENOUGH: Final = Enough(turns=400, killed=50, seconds=240.0)
+"""What A6 goes on until, however quick the machine is."""
 
 
 @pytest.fixture
@@ -45,6 +50,11 @@ async def matrix(make: Callable[[Path], Place], name: str, sample: int | None) -
     every = points(golden(), "cancel", "fault")
     chosen = every if sample is None else random.Random(SEED).sample(every, sample)
     tally = await sweep(chosen, lambda point: cancel.run(make, point))
+    planted = FAILING if sample is None else ()
+    found = 0
+    for fault in planted:
+        with FAULTS[fault]():
+            found += await caught(every[::-1], lambda point: cancel.run(make, point))
     Report(
         battery=name,
         seed=None if sample is None else SEED,
@@ -54,6 +64,8 @@ async def matrix(make: Callable[[Path], Place], name: str, sample: int | None) -
         floor=3 * len(chosen),
         faults=tally.cases,
         violations=tuple(tally.wrong),
+        caught=found,
+        planted=len(planted),
         seconds=round(time.perf_counter() - started, 1),
         figures={"resumed": tally.resumed, "replies lost": lost(chosen)},
     ).publish()
@@ -67,6 +79,14 @@ async def killing(
     every = points(golden(), "kill")
     chosen = every if sample is None else random.Random(SEED).sample(every, sample)
     tally = await sweep(chosen, lambda point: kill.run(zygote, make, point))
+    planted = KILLED if sample is None else ()
+    found = 0
+    for fault in planted:
+
+        async def attempt(point: Point, fault: str = fault) -> Case:
+            return await kill.run(zygote, make, point, planted=[fault])
+
+        found += await caught(every[::-1], attempt)
     Report(
         battery=name,
         seed=None if sample is None else SEED,
@@ -76,6 +96,8 @@ async def killing(
         floor=3 * len(chosen),
         faults=tally.cases,
         violations=tuple(tally.wrong),
+        caught=found,
+        planted=len(planted),
         seconds=round(time.perf_counter() - started, 1),
         figures={"points": len(every), "resumed": tally.resumed, "replies lost": lost(chosen)},
     ).publish()
@@ -136,23 +158,30 @@ async def test_a_server_that_dies_under_its_clients_loses_no_turn() -> None:
     It's killed and comes up from its log, or its backends are ended, during commits.
     """
     started = time.perf_counter()
-    server = PostgresServer()
-    server.start()
-    try:
-        siege = await besiege(server, seed=SEED, turns=400)
-    finally:
-        server.remove()
+    siege = await besieged(ENOUGH)
+    spoilt = await besieged(replace(ENOUGH, turns=0, killed=10), UNFLUSHED)
     Report(
         battery="crash A6/postgres",
         seed=SEED,
-        cases=400,
-        planned=400,
+        cases=siege.killed,
+        planned=siege.killed,
         operations=len(siege.acks),
-        floor=200,
+        floor=ENOUGH.turns // 2,
         faults=siege.killed,
         violations=tuple(siege.wrong),
+        caught=int(bool(spoilt.wrong)),
+        planted=1,
         seconds=round(time.perf_counter() - started, 1),
         figures={"unknown": siege.unknown, "of them landed": siege.landed},
     ).publish()
-    assert siege.killed >= 5
-    assert siege.unknown >= 3
+    assert siege.killed >= ENOUGH.killed
+
+
+async def besieged(enough: Enough, fault: LiteralString = "") -> Siege:
+    """Return what becomes of turns on a server of their own."""
+    server = PostgresServer(*SLUGGISH)
+    server.start()
+    try:
+        return await besiege(server, seed=SEED, enough=enough, fault=fault)
+    finally:
+        server.remove()

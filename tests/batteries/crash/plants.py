@@ -28,3 +28,23 @@ FAULTS: Final[dict[str, Plant]] = {
     "sql: never flushed": planted_sql.never_flushed,
     "sql: blind rollback": planted_sql.blind_rollback,
 }
+
+FAILING: Final = (
+    "inbox apart",
+    "no operation id",
+    "not shielded",
+    "not asked again",
+    "journal kept",
+    "told first",
+)
+"""Those that A1 has to find, on every store."""
+
+KILLED: Final = {
+    "inbox apart": "journal_put#4.before",
+    "intent late": "tool.send#1.effect",
+    "report runs again": "pending#1.inside",
+    "no operation id": "commit#1.inside",
+    "journal kept": "commit#1.inside",
+    "told first": "commit#1.inside",
+}
+"""Those that A2 has to find, each with a point at which it shows; slow lanes look for one."""
