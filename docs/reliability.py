@@ -132,7 +132,7 @@ PROMISES: Final = (
         name="P13 Stored data is data",
         text="Loading a session, a configuration or a trace runs no code: JSON alone, no class"
         " names.",
-        needs=("fuzz",),
+        needs=("stored data",),
     ),
     Promise(
         name="P14 Secrets stay out, and the viewer stays home",
@@ -195,6 +195,8 @@ looks at the history of all they saw |
 | state machine | random operations against a model, on each store and on all in step |
 | plugin faults | one bad plugin at every hook, in every way to be bad: it raises, hangs, returns \
 nonsense, blocks the loop, writes behind our back, exits; a second session must complete |
+| stored data | what other libraries revive, in every place that stores text or JSON; a process \
+loads it all and hears of any code that's loaded or run |
 | store contract | the cases that every store has to pass |
 
 After each crash: what was acknowledged is there, once; revisions have no gap, and the chain of
