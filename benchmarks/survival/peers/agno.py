@@ -51,16 +51,16 @@ class Played:
         return (await self.agent.arun(text)).content
 
     async def resume(self, text):
-        """Return the last words of the run that was interrupted."""
-        run = (await self._runs())[-1]
-        found = await self.agent.acontinue_run(run_id=run.run_id, session_id="survivor")
+        """Return the last words of the run that was interrupted, or run it again if it's lost."""
+        runs = await self._runs()
+        if not runs:
+            return await self.run(text)
+        found = await self.agent.acontinue_run(run_id=runs[-1].run_id, session_id="survivor")
         return found.content
 
     async def _runs(self):
         found = await self.db.get_session(session_id="survivor", session_type=SessionType.AGENT)
-        if found is None or not found.runs:
-            raise LookupError("no session found")
-        return found.runs
+        return [] if found is None else found.runs or []
 
     async def history(self):
         """Return what's stored, a line for each message."""
