@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cache, cached_property
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -71,6 +72,37 @@ class State(BaseModel):
     agents: dict[str, str] = {}
 
 
+@cache
+def _described(kinds: str) -> tuple[Tool, Tool]:
+    """Return both tools as models see them: what's compiled of a signature is shared."""
+
+    async def spawn_agent(task: str, ctx: ToolContext, capability: str = "", name: str = "") -> Any:
+        """
+        Hand a task to a sub-agent.
+
+        Args:
+            task: Everything that it has to know.
+            capability: What kind of agent it's to be.
+            name: What to call it, for asking it again.
+        """
+
+    async def ask_agent(name: str, question: str, ctx: ToolContext) -> Any:
+        """
+        Ask a sub-agent that was spawned before something more; it remembers.
+
+        Args:
+            name: As `spawn_agent` returned it.
+            question: What to ask.
+        """
+
+    about = (
+        "Hand a task to a sub-agent and return its answer."
+        f" It knows nothing but what it's told. Capabilities: {kinds}"
+    )
+    spawn = tool(on_recovery="resume", description=about)(spawn_agent)
+    return spawn, tool(on_recovery="resume")(ask_agent)
+
+
 class SubagentsPlugin(Plugin):
     """
     Lets an agent hand work to others, and ask them again.
@@ -94,40 +126,11 @@ class SubagentsPlugin(Plugin):
 
     @cached_property
     def made(self) -> Sequence[Tool]:
-        """The two tools, made once a session: they're asked for before each model call."""
+        """The two tools of this session: described once for all, they ask this instance."""
         config: Config = self.config
         kinds = "; ".join(f"{name!r}: {each.about}" for name, each in config.capabilities.items())
-
-        @tool(
-            on_recovery="resume",
-            description="Hand a task to a sub-agent and return its answer."
-            f" It knows nothing but what it's told. Capabilities: {kinds}",
-        )
-        async def spawn_agent(
-            task: str, ctx: ToolContext, capability: str = "", name: str = ""
-        ) -> Any:
-            """
-            Hand a task to a sub-agent.
-
-            Args:
-                task: Everything that it has to know.
-                capability: What kind of agent it's to be.
-                name: What to call it, for asking it again.
-            """
-            return await self.spawn(ctx, task, capability, name)
-
-        @tool(on_recovery="resume")
-        async def ask_agent(name: str, question: str, ctx: ToolContext) -> Any:
-            """
-            Ask a sub-agent that was spawned before something more; it remembers.
-
-            Args:
-                name: As `spawn_agent` returned it.
-                question: What to ask.
-            """
-            return await self.ask(ctx, name, question)
-
-        return [spawn_agent, ask_agent]
+        spawn, ask = _described(kinds)
+        return [replace(spawn, run=self.spawn), replace(ask, run=self.ask)]
 
     @hooks.provide_availability
     def availability(self, ctx: SessionContext) -> Mapping[str, Visibility]:
@@ -137,7 +140,7 @@ class SubagentsPlugin(Plugin):
         return dict.fromkeys(NAMES, "hidden") if deepest or not self.config.max_depth else {}
 
     async def spawn(
-        self, ctx: ToolContext, task: str, capability: str, name: str
+        self, ctx: ToolContext, task: str, capability: str = "", name: str = ""
     ) -> Json | Failure:
         """Return what a new sub-agent answers, or why it didn't."""
         config: Config = self.config
