@@ -296,6 +296,16 @@ async def test_a_request_that_cannot_be_read_is_refused(given: Any) -> None:
             await children(parent).create(given)
 
 
+async def test_usage_that_nobody_could_name_is_refused() -> None:
+    """
+    A ledger's row has its source; an empty one is nobody's.
+    """
+    async with app() as lash:
+        parent = await lash.session("parent")
+        with pytest.raises(InvalidInput, match="source: expected a word, found ''"):
+            await children(parent).create(SessionRequest(source=""))
+
+
 @pytest.mark.parametrize("id", ["a\0b", "x" * 256, "\ud800"])
 async def test_an_id_that_no_session_may_have_is_refused(id: str) -> None:
     """

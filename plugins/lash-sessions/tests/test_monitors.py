@@ -294,7 +294,14 @@ async def test_a_plugins_monitors_start_when_they_are_armed_and_stay_stopped() -
 
 
 @pytest.mark.parametrize(
-    "odd", [{"id": "", "command": "x"}, {"id": "m", "command": " "}, {"timeout": 4000}]
+    "odd",
+    [
+        {"id": "", "command": "x"},
+        {"id": "m", "command": " "},
+        {"timeout": 4000},
+        {"arm_on": "odd"},
+        {"wake": "odd"},
+    ],
 )
 def test_a_monitor_that_cannot_be_is_refused(odd: dict[str, Any]) -> None:
     """

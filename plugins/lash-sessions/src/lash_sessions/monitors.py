@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from lash_sdk.errors import InvalidInput
 
@@ -27,6 +27,10 @@ UPDATES: Final = 128
 """Updates that wait to be taken; then the oldest make way."""
 DEFAULT: Final = 300.0
 LONGEST: Final = 3600.0
+
+
+Arming: TypeAlias = Literal["manual", "session_start"]
+Waking: TypeAlias = Literal["notify", "queue_turn"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +54,8 @@ class MonitorSpec:
     env: Mapping[str, str] | None = None
     persistent: bool = False
     timeout: float = DEFAULT
-    arm_on: Literal["manual", "session_start"] = "manual"
-    wake: Literal["notify", "queue_turn"] = "queue_turn"
+    arm_on: Arming = "manual"
+    wake: Waking = "queue_turn"
     restart_on_restore: bool = False
 
     def __post_init__(self) -> None:
@@ -59,6 +63,10 @@ class MonitorSpec:
             raise InvalidInput(f"monitor {self.id!r}: expected an id and a command")
         if not 0 < self.timeout <= LONGEST:
             raise InvalidInput(f"timeout: expected at most {LONGEST} s, found {self.timeout!r}")
+        for name, word, words in (("arm_on", self.arm_on, Arming), ("wake", self.wake, Waking)):
+            if word not in get_args(words):
+                known = " or ".join(map(repr, get_args(words)))
+                raise InvalidInput(f"{name}: expected {known}, found {word!r}")
 
     @property
     def shown(self) -> str:

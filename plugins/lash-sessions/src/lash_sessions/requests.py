@@ -174,6 +174,8 @@ def as_request(request: object) -> SessionRequest:
 
 
 def _checked(request: SessionRequest) -> SessionRequest:
+    if not request.source:
+        raise InvalidInput(f"session request: source: expected a word, found {request.source!r}")
     if request.id == "":
         return replace(request, id=None)
     check_pairs([value for value in request.nodes if isinstance(value, Message)])
