@@ -117,7 +117,7 @@ def test_a_session_that_is_not_there(machine: Machine) -> None:
 
 
 def test_a_busy_session_is_left_alone(machine: Machine) -> None:
-    """Its process is at it: that's no interrupted turn."""
+    """Its process is at it: nobody may take that for a turn that was finished."""
     machine.write("slow.py", "import time", "def slow() -> str:", "    time.sleep(30)")
     model = machine.script(asking("slow"))
     tool = ("--tool", "slow.py:slow")
@@ -127,10 +127,12 @@ def test_a_busy_session_is_left_alone(machine: Machine) -> None:
         while "ToolStarted" not in process.stdout.readline():
             assert process.poll() is None
         ran = machine.lash("resume", "x", "-m", model, *tool)
+        settled = machine.lash("resume", "x", "--discard", *tool)
         asked = machine.lash("run", "More", "-m", model, "-s", "x", *tool)
     finally:
         process.kill()
         process.communicate()
 
-    assert (0, "") == (ran.code, ran.out)
-    assert 1 == asked.code and "wait for the running turn" in asked.err
+    for each in (ran, settled, asked):
+        assert (1, "") == (each.code, each.out)
+        assert "wait for the running turn" in each.err

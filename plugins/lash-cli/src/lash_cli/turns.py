@@ -118,13 +118,11 @@ async def _finish_turn(
     lash: Lash, session: Session, screen: Screen, interrupts: Interrupts, *, discard: bool
 ) -> int:
     interrupts.session = session
-    if not session.interrupted:
-        screen.note(f"session {session.id!r} has no unfinished turn")
-        return OK
-    if not session.policy.model:
-        raise no_model(lash)
-    if not discard:
-        await _prepare(lash, session, screen)
+    if session.interrupted:
+        if not session.policy.model:
+            raise no_model(lash)
+        if not discard:
+            await _prepare(lash, session, screen)
     unwatch = session.listen(screen.show)
     try:
         record = await (session.discard() if discard else session.resume())
@@ -134,7 +132,8 @@ async def _finish_turn(
         raise
     finally:
         unwatch()
-    if record is None:  # somebody else has just done it
+    if record is None:  # there was none, or somebody else has just done it
+        screen.note(f"session {session.id!r} has no unfinished turn")
         return OK
     screen.finish(record)
     return OK if discard else _code(record)
