@@ -246,8 +246,25 @@ def test_a_session_that_is_there_is_never_written_over(used: Machine) -> None:
     other = exported.replace('"sums"', '"other"')
 
     assert 2 == ran.code and "error: session 'sums' exists already" in ran.err
+    assert "delete" not in ran.err  # that would keep it out of this store for good
     assert 2 == used.lash("sessions", "import", "-", stdin=other).code
     assert exported == used.lash("sessions", "export", "sums").out
+
+
+def test_a_fork_is_not_imported_beside_its_origin(used: Machine) -> None:
+    """They share nodes, and those belong to one of the two: say so, and write nothing."""
+    used.lash("sessions", "fork", "sums", "--as", "copy")
+    used.write("copy.jsonl", used.lash("sessions", "export", "copy").out.rstrip())
+    used.write("sums.jsonl", used.lash("sessions", "export", "sums").out.rstrip())
+    there = ("--store", "sqlite:///there.db")
+    used.lash("sessions", "import", "sums.jsonl", *there)
+    ran = used.lash("sessions", "import", "copy.jsonl", *there)
+
+    assert 2 == ran.code
+    assert "error: session 'copy' shares history with another session of that store" in ran.err
+    assert "try: another --store for it" in ran.err
+    listed = used.lash("sessions", "list", "--json", *there).body
+    assert ["sums"] == [each["id"] for each in listed]
 
 
 def test_an_import_that_was_cut_short_is_gone_on_with(used: Machine) -> None:

@@ -299,6 +299,7 @@ async def restore(store: Store, archive: Archive) -> None:
     Raises:
         SessionExists: There's a session of its id, and it isn't the beginning of this.
         SessionDeleted: There was one.
+        CommandError: A session that it was forked from, or a fork of it, is there.
         StoreError: The store couldn't; what's there can be gone on with.
     """
     id, commits = archive.session, archive.commits
@@ -308,7 +309,13 @@ async def restore(store: Store, archive: Archive) -> None:
         if known is None or known.operation != head.operation or known.leaf != head.leaf:
             raise SessionExists(id)
     for commit in commits[head.revision if head else 0 :]:
-        await store.commit(commit)
+        try:
+            await store.commit(commit)
+        except InvalidHistory as error:
+            raise CommandError(
+                f"session {id!r} shares history with another session of that store: {error}",
+                way_out="another --store for it; a session and its fork can't be imported into one",
+            ) from error
     for item in archive.inbox:
         await store.enqueue(id, item)
 

@@ -60,7 +60,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (ConfigError, USAGE, "mend the file or the option that the message names"),
     (InvalidInput, USAGE, "mend the value that the message names; lash COMMAND --help"),
     (PluginConflict, USAGE, "lash plugins doctor"),
-    (SessionExists, USAGE, "another --store, or delete that session first; nothing was written"),
+    (SessionExists, USAGE, "another --store, or for a fork another --as; nothing was written"),
     (InvalidHistory, USAGE, "lash sessions tree ID --json has every node to name"),
     (SessionDeleted, USAGE, "another id; those of deleted sessions are never used again"),
     (StoreBusy, STORE, "the same command again; nothing was written"),
