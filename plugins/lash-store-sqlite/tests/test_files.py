@@ -208,6 +208,60 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, existing: bool
     assert "'a.db'" in ended.stderr
 
 
+def test_a_file_that_cannot_be_written_is_left_alone(tmp_path: Path) -> None:
+    """
+    SQLite would make its log beside it, as read-only as the file, and in the way for good.
+    """
+    tmp_path.chmod(0o777)
+    create(str(tmp_path / "a.db"), 1)
+    (tmp_path / "a.db").chmod(0o444)
+    before = bytes_of(tmp_path)
+    script = (
+        "import asyncio, os, sys\n"
+        "from lash_store_sqlite.store import SqliteStore\n"
+        "os.chdir(sys.argv[1])\n"
+        "if os.geteuid() == 0: os.setgroups([]); os.setuid(65534)\n"
+        "asyncio.run(SqliteStore('a.db').open())\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True
+    )
+
+    assert "StoreError: can't write 'a.db': make it writable" in ended.stderr
+    assert before == bytes_of(tmp_path)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_file_that_was_taken_away_takes_no_commit(tmp_path: Path, replaced: bool) -> None:
+    """
+    SQLite would go on in a file without a name, and all that it acknowledges would be lost.
+    """
+    path = tmp_path / "a.db"
+    other = SqliteStore(tmp_path / "other.db")
+    await other.open()
+    await other.close()
+    store = SqliteStore(path)
+    await store.open()
+    await store.commit(turn("a", 0))
+    path.rename(tmp_path / "kept.db")
+    if replaced:
+        (tmp_path / "other.db").rename(path)
+
+    for write in (store.commit(turn("a", 1)), store.fork("a", "b")):
+        with pytest.raises(StoreError, match=r"a\.db' was moved, replaced or deleted"):
+            await write
+    several = [store.commit(turn("a", 1, operation=each)) for each in "xyz"]
+    refused = await asyncio.gather(*several, return_exceptions=True)
+    assert [StoreError] * 3 == [type(each) for each in refused]
+    head = await store.head("a")
+    assert head is not None
+    assert 1 == head.revision
+
+    (tmp_path / "kept.db").rename(path)
+    assert 2 == (await store.commit(turn("a", 1))).revision
+    await store.close()
+
+
 async def test_a_full_disk_refuses_the_commit_and_no_more(tmp_path: Path) -> None:
     """
     What was acknowledged can be read, and once there's room work goes on.

@@ -11,6 +11,7 @@ import os
 import random
 import time
 from contextlib import suppress
+from ctypes import addressof, c_int
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -67,6 +68,9 @@ def create(path: str, patience: float) -> None:
         StoreError: It can't be opened.
     """
     _check_header(path)
+    if Path(path).exists() and not os.access(path, os.W_OK):
+        # SQLite's files beside it would be as read-only, and stay so when it no longer is
+        raise _unwritable(path)
     db = _open(path, _ANY)
     try:
         db.execute(f"pragma busy_timeout={BUSY_TIMEOUT}")
@@ -75,7 +79,7 @@ def create(path: str, patience: float) -> None:
             retried(lambda: _make_tables(db), patience)
         version = retried(lambda: _check_version(db, path), patience)
         if db.readonly("main"):
-            raise StoreError(f"can't write {path!r}: make it writable, or move it")
+            raise _unwritable(path)
         if version < VERSION:
             retried(lambda: migrate(db, VERSION, STEPS), patience)
         retried(lambda: db.execute("pragma journal_mode=wal"), patience)
@@ -110,6 +114,22 @@ def connect(path: str, patience: float) -> apsw.Connection:
         shut(db)
         raise
     return db
+
+
+def check_place(db: apsw.Connection, path: str) -> None:
+    """
+    Return if the connection's file is still the one that's found at its path.
+
+    Raises:
+        StoreError: What's written would be in a file that nobody finds again.
+    """
+    moved = c_int()
+    db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, addressof(moved))
+    if moved.value:
+        raise StoreError(
+            f"{path!r} was moved, replaced or deleted while it was open:"
+            " put it back, or close the store and open it again"
+        )
 
 
 def shut(db: apsw.Connection) -> None:
@@ -153,12 +173,17 @@ def translated(error: Exception, path: str) -> LashError:
             return StoreCorrupt(f"{path!r}: {error}; restore it from a backup")
         case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError():
             return StoreError(
-                f"can't open {path!r}: {error}; its folder must exist, and both must be writable"
+                f"can't open {path!r}: {error}; its folder must exist, and be writable, as the"
+                " file and those beside it that have its name"
             )
         case apsw.Error() | MemoryError():
             return StoreError(f"{path!r}: {type(error).__name__}: {error}")
         case _:
             return InvalidInput(f"SQLite can't hold a value of the commit: {error}")
+
+
+def _unwritable(path: str) -> StoreError:
+    return StoreError(f"can't write {path!r}: make it writable, or move it")
 
 
 def _open(path: str, flags: int) -> apsw.Connection:

@@ -20,7 +20,7 @@ import apsw
 
 from lash_sdk.errors import LashError, StoreError
 
-from .connection import BUSY, connect, retried, shut, translated
+from .connection import BUSY, check_place, connect, retried, shut, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -162,7 +162,7 @@ class Writer:
         db = self._begin()
         try:
             result = job.run(db)
-            db.execute("commit")
+            self._commit(db)
         except BaseException:
             _roll_back(db)
             raise
@@ -182,7 +182,7 @@ class Writer:
                     db.execute("rollback to job")
                     outcomes.append(refusal)
                 db.execute("release job")
-            db.execute("commit")
+            self._commit(db)
         except BaseException:
             _roll_back(db)
             raise
@@ -197,6 +197,11 @@ class Writer:
             db = self._connection()
         db.execute("begin immediate")
         return db
+
+    def _commit(self, db: apsw.Connection) -> None:
+        """Commit, unless that would be to a file that's no longer there."""
+        check_place(db, self._path)
+        db.execute("commit")
 
     def _connection(self) -> apsw.Connection:
         if self._db is None:
