@@ -108,6 +108,18 @@ def test_an_export_says_that_a_turn_is_left_out(killed: Machine) -> None:
     assert "note: the unfinished turn of session 'x' isn't in it; lash resume x" in ran.err
 
 
+@pytest.mark.parametrize("command", [("show",), ("export",), ("fork",), ("delete", "--yes")])
+def test_a_session_with_an_unfinished_turn_alone_is_named(
+    killed: Machine, command: tuple[str, ...]
+) -> None:
+    """Who looks for a first turn that was killed must not think that it's lost."""
+    ran = killed.lash("sessions", command[0], "x", *command[1:])
+
+    assert 2 == ran.code
+    assert "error: session 'x' has an unfinished first turn and nothing else\n" in ran.err
+    assert "try: lash resume x, or lash resume x --discard" in ran.err
+
+
 def test_a_session_that_is_not_there(machine: Machine) -> None:
     """A wrong id isn't a finished turn."""
     ran = machine.lash("resume", "nobody", "-m", machine.script("x"))

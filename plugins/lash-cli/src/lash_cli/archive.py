@@ -21,6 +21,7 @@ from lash_sdk.messages import Blob, Message, blobs
 from lash_sdk.ports import InboxItem
 from lash_sdk.usage import UsageRow
 
+from .conversation import read_head
 from .failures import CommandError
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ async def written(store: Store, session: str) -> tuple[list[str], StoreCorrupt |
         CommandError: There's no such session.
         StoreError: None of it can be read.
     """
-    head = await store.head(session)
-    if head is None:
-        raise CommandError(f"no session {session!r}", way_out="lash sessions list")
+    head = await read_head(store, session)
     parts: list[Line] = []
     last, damage = head if head.revision == 0 else None, None
     try:

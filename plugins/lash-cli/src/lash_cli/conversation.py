@@ -64,6 +64,26 @@ class Turn:
         return ""
 
 
+async def read_head(store: Store, id: str) -> Head:
+    """
+    Return where the session with this id stands.
+
+    Raises:
+        CommandError: There's none, or nothing of it is committed.
+        SessionDeleted: There was one.
+        StoreError: It can't be read.
+    """
+    head = await store.head(id)
+    if head is not None:
+        return head
+    if "journal" in store.capabilities and await store.journal(id):
+        raise CommandError(
+            f"session {id!r} has an unfinished first turn and nothing else",
+            way_out=f"lash resume {id}, or lash resume {id} --discard",
+        )
+    raise CommandError(f"no session {id!r}", way_out="lash sessions list")
+
+
 async def read_session(store: Store, id: str) -> Stored:
     """
     Return the session with this id.
@@ -73,9 +93,7 @@ async def read_session(store: Store, id: str) -> Stored:
         SessionDeleted: There was one.
         StoreError: It can't be read.
     """
-    head = await store.head(id)
-    if head is None:
-        raise CommandError(f"no session {id!r}", way_out="lash sessions list")
+    head = await read_head(store, id)
     nodes: list[Node] = []
     ledger = Ledger()
     async for page in store.load(id):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lash_sdk.usage import Ledger
 
 from .archive import read, restore, verified, written
-from .conversation import branches, print_json, read_session, told, turns
+from .conversation import branches, print_json, read_head, read_session, told, turns
 from .failures import OK, STOPPED, STORE, CommandError
 from .interrupts import run_async
 from .settings import expect_store, read_settings
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from lash_sdk import Lash, Usage
-    from lash_sdk.commits import Head
     from lash_sdk.usage import UsageReport
 
     from .settings import Options
@@ -131,7 +130,7 @@ def fork_session(id: str, options: Options, *, at: str, name: str, as_json: bool
 
     async def main() -> int:
         async with _looking(options) as lash:
-            await _there(lash, id)
+            await read_head(lash.store, id)
             async with lash.session(id) as session:
                 other = await session.fork(id=name or None, at=at or None)
             async with other:
@@ -229,7 +228,7 @@ def delete_session(id: str, options: Options, *, sure: bool) -> int:
 
     async def main() -> int:
         async with _looking(options) as lash:
-            head = await _there(lash, id)
+            head = await read_head(lash.store, id)
             if not sure and not _confirmed(id, head.turns):
                 print("not deleted", file=sys.stderr)
                 return STOPPED
@@ -255,13 +254,6 @@ def show_usage(options: Options, *, as_json: bool) -> int:
         return OK
 
     return run_async(main())
-
-
-async def _there(lash: Lash, id: str) -> Head:
-    head = await lash.store.head(id)
-    if head is None:
-        raise CommandError(f"no session {id!r}", way_out="lash sessions list")
-    return head
 
 
 def _lines(file: str) -> list[str]:
