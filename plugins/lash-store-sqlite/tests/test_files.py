@@ -262,6 +262,24 @@ async def test_a_file_that_was_taken_away_takes_no_commit(tmp_path: Path, replac
     await store.close()
 
 
+def test_a_disk_too_full_to_open_says_so(tmp_path: Path) -> None:
+    """
+    SQLite's own memory beside the file needs room too, and to it that's any error of the disk.
+    """
+    create(str(tmp_path / "a.db"), 1)
+    script = (
+        "import asyncio, resource, sys\n"
+        "from lash_store_sqlite import SqliteStore\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))\n"
+        "asyncio.run(SqliteStore(sys.argv[1]).open())\n"
+    )
+    path = str(tmp_path / "a.db")
+    ended = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)
+
+    assert 1 == ended.returncode
+    assert f"StoreFull: no room left beside {path!r}" in ended.stderr
+
+
 async def test_a_full_disk_refuses_the_commit_and_no_more(tmp_path: Path) -> None:
     """
     What was acknowledged can be read, and once there's room work goes on.

@@ -169,6 +169,8 @@ def translated(error: Exception, path: str) -> LashError:
             return StoreBusy(f"{path!r} stayed locked by another process: try again")
         case apsw.FullError():
             return StoreFull(f"no room left for {path!r}: make room and try again")
+        case apsw.IOError() if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE:
+            return StoreFull(f"no room left beside {path!r}: make room and try again")
         case apsw.CorruptError() | apsw.NotADBError():
             return StoreCorrupt(f"{path!r}: {error}; restore it from a backup")
         case apsw.CantOpenError() | apsw.PermissionsError() | apsw.ReadOnlyError():
