@@ -131,7 +131,11 @@ async def report_control(name: str, make: Make, row: Row, folder: Path) -> Repor
         operations=acks,
         floor=20,
         seconds=time.monotonic() - start,
-        figures={"acks": acks, "of them not in the conversation": lost, "share": f"{lost / acks:.0%}"},
+        figures={
+            "acks": acks,
+            "of them not in the conversation": lost,
+            "share": f"{lost / acks:.0%}",
+        },
     )
 
 
