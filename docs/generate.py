@@ -11,6 +11,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -241,8 +242,7 @@ def example(hook: str) -> str:
     Raises:
         KeyError: There's none: every hook has one.
     """
-    text = EXAMPLES.read_text(encoding="utf-8")
-    tree = ast.parse(text)
+    text, tree = _examples()
     forms = {each.name: each for each in tree.body if isinstance(each, ast.ClassDef)}
     form = forms[f"{hook.title().replace('_', '')}Example"]
     used = {each.id for each in ast.walk(form) if isinstance(each, ast.Name)}
@@ -254,6 +254,13 @@ def example(hook: str) -> str:
                 imports.append(f"from {each.module} import {', '.join(names)}")
     source = ast.get_source_segment(text, form)
     return "\n".join(imports) + f"\n\n\n{source}".replace("  # type: ignore[untyped-decorator]", "")
+
+
+@cache
+def _examples() -> tuple[str, ast.Module]:
+    """Return the file of examples, and its tree."""
+    text = EXAMPLES.read_text(encoding="utf-8")
+    return text, ast.parse(text)
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {

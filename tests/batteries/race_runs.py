@@ -134,7 +134,7 @@ async def report_control(name: str, make: Make, row: Row, folder: Path) -> Repor
         figures={
             "acks": acks,
             "of them not in the conversation": lost,
-            "share": f"{lost / acks:.0%}",
+            "share": round(lost / acks, 2),
         },
     )
 

@@ -79,12 +79,19 @@ async def test_giving_up_frees_the_slot(server: Server, client: Client) -> None:
     address = await server.address()
     pieces: list[str] = []
     endless = asking("Count.", limit=None, grammar='root ::= ("one " | "two ")*')
-    task = asyncio.ensure_future(client.complete(address, endless, pieces.append))
-    await until(lambda: bool(pieces))
-    busy = await client.slots(address)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    busy: tuple[bool, ...] = ()
+    given_up = False
+    for _ in range(5):  # on a quick machine the window may be full before we give up
+        if given_up:
+            break
+        pieces.clear()
+        task = asyncio.ensure_future(client.complete(address, endless, pieces.append))
+        await until(lambda: bool(pieces))
+        busy = await client.slots(address)
+        task.cancel()
+        await asyncio.wait([task])
+        given_up = task.cancelled()
+    assert given_up
     after = busy
     for _ in range(500):
         if not any(after):

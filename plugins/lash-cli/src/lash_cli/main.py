@@ -22,7 +22,7 @@ def run() -> None:
     code = main(sys.argv[1:])
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         _drop_output()
         code = code or 1
     sys.exit(code)
@@ -31,7 +31,9 @@ def run() -> None:
 def main(argv: Sequence[str]) -> int:
     """Return the exit code of `lash` with *argv*; nothing is raised."""
     try:
-        return _dispatch(argv)
+        code = _dispatch(argv)
+        sys.stdout.flush()  # here, where a full disk can still be told of
+        return code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -61,5 +63,5 @@ def _dispatch(argv: Sequence[str]) -> int:
 
 
 def _drop_output() -> None:
-    """Nobody reads any more: let the last flush find nobody either."""
+    """Nobody reads any more, or there's no room: let the last flush find neither."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,6 +17,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -279,11 +280,10 @@ def _alive(process: subprocess.Popen[bytes]) -> bool:
 
 def _bytes_in(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:  # it was moved while we looked
-            continue
+    for parent, _folders, files in os.walk(folder):  # what goes while we look isn't an error
+        for name in files:
+            with suppress(OSError):  # it was moved
+                total += os.stat(os.path.join(parent, name)).st_size
     return total
 
 
