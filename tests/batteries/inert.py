@@ -52,7 +52,7 @@ PAYLOADS: Final[dict[str, Json]] = {
     "a format": "{0.__class__.__init__.__globals__}",
     "a shell": f"$({RUN})",
     "backticks": f"`{RUN}`",
-    "a path": "../../../../tmp/pwned\0.py",
+    "a path": "../../../../pwned\0.py",
 }
 """By whoever would run it."""
 

@@ -16,7 +16,7 @@ from lash_sdk.ports import ROLES
 from lash_sdk.ports import roles as role_protocols
 from lash_sdk.testing import call, reply
 from lash_sdk.tools import tool
-from lash_sessions import SessionRequest, roles
+from lash_sessions import SessionRequest, roles, watching
 
 from .making import acting, app, children
 
@@ -225,7 +225,7 @@ BROUGHT = {
     role_protocols.LifecycleRole: roles.Lifecycle,
     role_protocols.TurnRole: roles.Turns,
     role_protocols.TaskRole: roles.Background,
-    role_protocols.MonitorRole: roles.Watching,
+    role_protocols.MonitorRole: watching.Watching,
     role_protocols.DirectRole: roles.Direct,
 }
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from lash_sdk.ports import Asker
 
 from . import handoffs
-from .roles import Background, Direct, Lifecycle, Role, Turns, Watching
+from .roles import Background, Direct, Lifecycle, Role, Turns
+from .watching import Watching
 
 if TYPE_CHECKING:
     from lash_sdk.graph import Content

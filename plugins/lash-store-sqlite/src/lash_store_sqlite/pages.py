@@ -64,6 +64,7 @@ select c.key, c.base, c.hash, p.hash, c.parts, {COLUMNS}
 from json_each(?) w join commits c on c.key = w.value {JOINS}
 left join commits p on p.key = c.parent
 """  # noqa: S608 - ours
+# a cross join goes range by range, and through each by its keys: in the order of the path
 _NODES: Final = """
 select n.key, a.turn, a.ordinal, n.kind, cast(n.body as blob)
 from json_each(?) w cross join nodes n left join aliases a on a.key = n.key
