@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Final
 
 from ..dispatch.live import Live
@@ -36,7 +37,7 @@ class Feed:
         self._events: deque[SessionEvent] = deque(maxlen=BUFFER)
         self._observers = 0
         self._stop: Callable[[], None] | None = None
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: list[asyncio.Future[None]] = []
 
     def enter(self) -> None:
         """Take in one who observes."""
@@ -63,30 +64,32 @@ class Feed:
         self._rest()
         self.wake()
 
-    def after(self, at: int) -> tuple[int, SessionEvent] | None:
-        """Return the event numbered *at* and the number to go on with, if there's one."""
+    def after(self, at: int) -> list[tuple[int, SessionEvent]]:
+        """Return the events from number *at* on, each after the number to go on with."""
         first = self.next - len(self._events)
+        gap: list[tuple[int, SessionEvent]] = []
         if at < first:
-            return first, Gap(dropped=first - at)
-        return (at + 1, self._events[at - first]) if at < self.next else None
+            gap, at = [(first, Gap(dropped=first - at))], first
+        return gap + list(enumerate(islice(self._events, at - first, None), at + 1))
 
     def wake(self) -> None:
         """Let whoever waits look again."""
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)
+        self._waiting.clear()
 
     def woken(self) -> asyncio.Future[None]:
         """Return what's done once there's something to look at."""
-        waiting = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiting)
-        waiting.add_done_callback(self._waiting.discard)
+        waiting = self._live.loop.create_future()
+        self._waiting.append(waiting)
         return waiting
 
     def _take(self, event: SessionEvent) -> None:
         self._events.append(event)
         self.next += 1
-        self.wake()
+        if self._waiting:
+            self.wake()
 
     def _rest(self) -> None:
         if self._stop is not None and not self._observers and self.base is None:
