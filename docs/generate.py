@@ -190,9 +190,12 @@ def hooks_page() -> str:
 def context_entry(name: str) -> str:
     """Return the entry of a context: what can be read of it."""
     given = getattr(contexts, name)
-    inner = {"scope", "instances", "roles", "tell"}  # for plans, not for plugins
-    found = [each.name for each in fields(given) if each.name not in inner]
-    found += [key for key, value in vars(given).items() if isinstance(value, property)]
+    inner = {"scope", "instances", "roles"}  # for plans, not for plugins
+    plain = [each.name for each in fields(given)]
+    lines = [vars(each) for each in reversed(given.__mro__)]
+    computed = [[key for key, of in line.items() if isinstance(of, property)] for line in lines]
+    every = [*sum(computed[:-1], []), *plain, *computed[-1]]
+    found = [each for each in every if each not in inner]
     return f"### `{name}`\n\n" + ", ".join(f"`{each}`" for each in found)
 
 

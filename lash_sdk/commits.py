@@ -112,7 +112,8 @@ class Commit:
             InvalidHistory: Calls and results don't pair, or an id is taken
                 twice; nothing may be written.
         """
-        check_pairs([n.value for n in self.nodes if isinstance(n.value, Message)])
+        values = [node.value for node in self.nodes]
+        check_pairs([value for value in values if isinstance(value, Message)])
         return self
 
     def parts(self) -> list[Part]:

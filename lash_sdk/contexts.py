@@ -7,7 +7,7 @@ a hook hasn't got raises `Unavailable`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -72,6 +72,14 @@ class Scope(Protocol):
         """Show every event to *listener* until what's returned is called."""
         ...
 
+    def progress(self, ctx: ToolContext, text: str) -> None:
+        """Show how far a call is."""
+        ...
+
+    async def read_blob(self, blob: Blob) -> bytes:
+        """Return a blob's bytes."""
+        ...
+
 
 @dataclass(slots=True, eq=False)
 class HostContext:
@@ -95,21 +103,25 @@ class SessionContext:
     Attributes:
         scope: The session itself, for plans and roles; not for plugins.
         roles: The roles that this hook has.
-        session_id: The session's id.
-        parent: The id of the session that made it; None for a root.
-        instances: The session's plugin instances; plans look theirs up here.
     """
 
     scope: Scope
     roles: frozenset[str] = field(default=NO_ROLES, kw_only=True)
-    session_id: str = field(init=False)
-    parent: str | None = field(init=False)
-    instances: Sequence[object] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.session_id = self.scope.id
-        self.parent = self.scope.parent
-        self.instances = self.scope.instances
+    @property
+    def session_id(self) -> str:
+        """The session's id."""
+        return self.scope.id
+
+    @property
+    def parent(self) -> str | None:
+        """The id of the session that made it; None for a root."""
+        return self.scope.parent
+
+    @property
+    def instances(self) -> Sequence[object]:
+        """The session's plugin instances, in the order that plans index them."""
+        return self.scope.instances
 
     def role(self, name: str) -> Any:
         """
@@ -243,7 +255,6 @@ class ToolContext(SessionContext):
         call: As the model made it.
         tool: None where the name is unknown.
         key: The call's effect key.
-        read_blob: Takes a `Blob`, returns its bytes when awaited.
         arguments: What will be, or was, executed; None until they're known.
         attempt: From 1.
         recovered: Whether the call may have been made before, by a process that
@@ -257,8 +268,6 @@ class ToolContext(SessionContext):
     call: ToolCall = field(kw_only=True)
     tool: Tool | None = field(kw_only=True)
     key: str = field(kw_only=True)
-    tell: Callable[[ToolContext, str], None] = field(kw_only=True)
-    read_blob: Callable[[Blob], Awaitable[bytes]] = field(kw_only=True)
     arguments: Arguments | None = field(default=None, init=False)
     attempt: int = field(default=1, init=False)
     recovered: bool = field(default=False, init=False)
@@ -273,7 +282,16 @@ class ToolContext(SessionContext):
 
     def progress(self, text: str) -> None:
         """Tell whoever watches how far the call is; safe from any thread."""
-        self.tell(self, text)
+        self.scope.progress(self, text)
+
+    async def read_blob(self, blob: Blob) -> bytes:
+        """
+        Return a blob's bytes, from this turn or from the store.
+
+        Raises:
+            StoreCorrupt: Nobody has them.
+        """
+        return await self.scope.read_blob(blob)
 
 
 @dataclass(slots=True, eq=False)

@@ -9,9 +9,9 @@ watches; the committed turn is the truth.
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from .json import Json, JsonObject, Tagged, frozen, plain
+from .json import Json, JsonObject, Tagged, frozen, maker, plain
 from .messages import Message
 from .outcomes import Issue, StopReason, ToolRecord, TurnOutcome
 from .usage import NOTHING, Usage, UsageRow
@@ -170,9 +170,12 @@ Event: TypeAlias = (
 )
 
 
+_usage_row: Final = maker(UsageRow)
+
+
 def usage_row(event: ModelAnswered | ModelFailed, turn: str, session: str) -> UsageRow:
     """Return the ledger row of the model call that *event* ended."""
-    return UsageRow(
+    return _usage_row(
         id=event.key,
         turn=turn,
         session=session,

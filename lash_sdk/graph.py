@@ -7,13 +7,13 @@ sees. Appending copies nothing, and nobody who holds a view sees it change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import ClassVar, Final, TypeAlias, cast, overload
+from itertools import count, islice
+from typing import ClassVar, Final, TypeAlias, overload
 
 from .errors import InvalidHistory, StoreCorrupt
-from .json import Json, decode, encode_known, frozen
+from .json import Json, decode, encode_known, frozen, maker
 from .messages import Message
 from .outcomes import Ending, ToolRecord
 
@@ -52,8 +52,7 @@ class Note:
 Content: TypeAlias = Message | ToolRecord | Ending | Note | Raw
 """What a node can hold."""
 
-MESSAGE: Final = "message"
-
+MESSAGE: Final = Message.kind
 
 Part: TypeAlias = tuple[str, str, bytes]
 """A part of a commit: its kind, its key and its bytes."""
@@ -67,9 +66,8 @@ class Node:
     """
     One entry of a session graph.
 
-    What comes out of a store is read, and made sure of, when somebody asks for it:
-    `value` and `data` then raise `StoreCorrupt` if it isn't what was stored, or is
-    a message that can't be one.
+    What comes out of a store is read, and made sure of, when somebody asks for it: then
+    `value` and `data` raise `StoreCorrupt` if it isn't what was stored, or no message.
 
     Attributes:
         id: "<turn id>:<ordinal>", unique in the store.
@@ -87,8 +85,7 @@ class Node:
     @classmethod
     def of(cls, id: str, parent: str | None, value: Content) -> Node:
         """Return a new node."""
-        kind = MESSAGE if isinstance(value, Message) else value.kind
-        return cls(id=id, parent=parent, kind=kind, _value=value)
+        return _node(id=id, parent=parent, kind=value.kind, _value=value)
 
     @classmethod
     def stored(cls, id: str, parent: str | None, kind: str, data: bytes, seal: Seal) -> Node:
@@ -125,6 +122,9 @@ class Node:
         return hash(self.id)
 
 
+_node: Final = maker(Node)
+
+
 def joined(*names: str) -> str:
     """Return *names* as one text, each with its length, so that none runs into another."""
     return "".join([f"{len(name)}:{name}" for name in names])
@@ -147,10 +147,29 @@ def chain(turn: str, parent: str | None, values: Iterable[Content]) -> tuple[Nod
     """Return *values* as nodes of *turn*, each the parent of the next."""
     nodes = []
     for ordinal, value in enumerate(values):
-        node = Node.of(f"{turn}:{ordinal}", parent, value)
-        nodes.append(node)
-        parent = node.id
+        id = f"{turn}:{ordinal}"
+        nodes.append(_node(id=id, parent=parent, kind=value.kind, _value=value))
+        parent = id
     return tuple(nodes)
+
+
+def linked(nodes: Iterable[Node], parent: str | None, *taken: Mapping[str, object]) -> list[str]:
+    """
+    Return the ids of *nodes*: new ones, each the parent of the next, the first on *parent*.
+
+    Raises:
+        InvalidHistory: They aren't one chain, or an id is there twice, or *taken*.
+    """
+    ids = [node.id for node in nodes]
+    for node, on in zip(nodes, [parent, *ids], strict=False):
+        if node.parent != on:
+            why = f"expected parent {on!r}, found {node.parent!r}"
+            raise InvalidHistory(f"node {node.id!r}: {why}")
+    there = [known for known in taken if not known.keys().isdisjoint(ids)]
+    if there or len({*ids}) < len(ids):
+        twice = [id for id in ids if ids.count(id) > 1 or any(id in known for known in there)]
+        raise InvalidHistory(f"node {twice[0]!r} is there already")
+    return ids
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -178,30 +197,22 @@ class Graph:
         Return a graph with *nodes* added, the last of them its leaf.
 
         Raises:
-            InvalidHistory: An id is taken, or they aren't one chain that
-                starts at this graph's leaf.
+            InvalidHistory: An id is taken, or they aren't one chain on this leaf.
         """
-        parent = self.leaf
-        for node in nodes:
-            if node.parent != parent:
-                raise InvalidHistory(
-                    f"node {node.id!r}: expected parent {parent!r}, found {node.parent!r}"
-                )
-            parent = node.id
-        return self.load(nodes, parent)
+        (log, index), forks = self._own(), self.branched
+        ids = linked(nodes, self.leaf, index)
+        index.update(zip(ids, count(len(log))))
+        log.extend(nodes)
+        return Graph(log, index, len(log), ids[-1] if ids else self.leaf, forks)
 
     def load(self, nodes: Iterable[Node], leaf: str | None) -> Graph:
         """
         Return a graph with stored *nodes* added, parents first, and this *leaf*.
 
         Raises:
-            InvalidHistory: An id is taken, a parent comes later or never (so
-                there can be no cycle), or the leaf is unknown.
+            InvalidHistory: An id is taken, a parent comes later or never, or the leaf.
         """
-        log, index = self._log, self._index
-        if len(log) != self._size:  # somebody else grew the shared log: this view gets its own
-            log = log[: self._size]
-            index = {node.id: at for at, node in enumerate(log)}
+        log, index = self._own()
         last, forks = log[-1].id if log else None, self._forks
         for node in nodes:
             if node.id in index:
@@ -215,6 +226,13 @@ class Graph:
         if leaf is not None and leaf not in index:
             raise InvalidHistory(f"no node {leaf!r}")
         return Graph(log, index, len(log), leaf, forks)
+
+    def _own(self) -> tuple[list[Node], dict[str, int]]:
+        """Return log and index to add to: copies, if somebody else grew the shared ones."""
+        if len(self._log) == self._size:
+            return self._log, self._index
+        log = self._log[: self._size]
+        return log, {node.id: at for at, node in enumerate(log)}
 
     def at(self, leaf: str | None) -> Graph:
         """
@@ -286,9 +304,6 @@ class Said:
     answers: tuple[Said, ...] = field(default=(), repr=False)
 
 
-_Messages: TypeAlias = tuple[Message, ...]
-
-
 class History(Sequence[Message]):
     """
     The messages on a path: a shared base and what came after it.
@@ -304,9 +319,9 @@ class History(Sequence[Message]):
         self,
         base: list[Message] | list[Node] | list[Message | Node] | None = None,
         size: int | None = None,
-        more: _Messages = (),
+        more: tuple[Message, ...] = (),
     ) -> None:
-        self._base = cast("list[Message | Node]", [] if base is None else base)
+        self._base: list[Message | Node] = [] if base is None else base  # type: ignore[assignment]
         self._size = len(self._base) if size is None else size
         self._more = more
 
@@ -315,7 +330,7 @@ class History(Sequence[Message]):
         """Return the messages among the *nodes* of a path."""
         return cls([node for node in nodes if node.kind == MESSAGE])
 
-    def plus(self, messages: _Messages) -> History:
+    def plus(self, messages: tuple[Message, ...]) -> History:
         """Return this history with *messages* after it, the base shared."""
         return History(self._base, self._size, self._more + messages)
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import field
-from typing import Final, Literal, TypeAlias, get_args
+from typing import ClassVar, Final, Literal, TypeAlias, get_args
 
 from .errors import InvalidHistory, InvalidInput, StoreCorrupt
-from .json import Json, JsonObject, Tagged, Value, digest, frozen, read
+from .json import Json, JsonObject, Tagged, Value, digest, frozen, maker, read
 
 BLOB_LIMIT: Final = 20 * 1024 * 1024
 """The most bytes that one blob may hold."""
@@ -152,11 +152,11 @@ Part: TypeAlias = Text | Image | File | Reasoning | ToolCall | ToolResult
 UserPart: TypeAlias = Text | Image | File
 Role: TypeAlias = Literal["user", "assistant", "tool", "system"]
 
-_ALLOWED: Final[dict[str, tuple[type, ...]]] = {
-    "user": (Text, Image, File),
-    "assistant": (Text, Reasoning, ToolCall),
-    "tool": (ToolResult,),
-    "system": (Text,),
+_ALLOWED: Final[dict[str, frozenset[type]]] = {
+    "user": frozenset((Text, Image, File)),
+    "assistant": frozenset((Text, Reasoning, ToolCall)),
+    "tool": frozenset((ToolResult,)),
+    "system": frozenset((Text,)),
 }
 
 
@@ -172,6 +172,7 @@ class Message(Value):
         origin: The plugin that put it there; None for user and model.
     """
 
+    kind: ClassVar[str] = "message"
     role: Role
     parts: tuple[Part, ...]
     origin: str | None = None
@@ -202,13 +203,18 @@ class Message(Value):
         if allowed is None:
             raise InvalidHistory(f"no such role: {self.role!r}")
         for part in self.parts:
-            if not isinstance(part, allowed):
+            if type(part) not in allowed:
                 raise InvalidHistory(f"a {self.role} message can't hold {part.kind}")
-            if isinstance(part, ToolCall) and not (part.id and part.name):
+            if type(part) is ToolCall and not (part.id and part.name):
                 raise InvalidHistory(f"a tool call without id or name: {part!r}")
-            if isinstance(part, ToolResult) and not part.call:
+            if type(part) is ToolResult and not part.call:
                 raise InvalidHistory(f"a tool result without a call's id: {part!r}")
         return self
+
+
+new_text: Final = maker(Text)
+new_result: Final = maker(ToolResult)
+new_message: Final = maker(Message)
 
 
 def user(content: str | Sequence[UserPart]) -> Message:
@@ -221,7 +227,7 @@ def user(content: str | Sequence[UserPart]) -> Message:
         InvalidInput: Nothing is left, or a part isn't text, image or file.
     """
     if isinstance(content, str) and content.strip():
-        return Message(role="user", parts=(Text(text=content),))
+        return new_message(role="user", parts=(new_text(text=content),))
     parts: list[Part] = []
     for part in () if isinstance(content, str) else content:
         if not isinstance(part, (Text, Image, File)):
@@ -249,12 +255,14 @@ def blobs(messages: Sequence[Message]) -> list[Blob]:
     """Return the blobs of *messages*, each once, with its bytes if they're at hand."""
     found: dict[str, Blob] = {}
     for message in messages:
-        for part in message.parts:
-            for piece in part.parts if isinstance(part, ToolResult) else (part,):
-                if isinstance(piece, (Image, File)) and (
-                    piece.blob.data is not None or piece.blob.sha256 not in found
-                ):
-                    found[piece.blob.sha256] = piece.blob
+        pieces: Sequence[Part] = message.parts
+        if message.role == "tool":
+            pieces = [piece for result in message.results for piece in result.parts]
+        for piece in pieces:
+            if isinstance(piece, (Image, File)) and (
+                piece.blob.data is not None or piece.blob.sha256 not in found
+            ):
+                found[piece.blob.sha256] = piece.blob
     return list(found.values())
 
 

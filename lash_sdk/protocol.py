@@ -13,18 +13,7 @@ from typing import Final, TypeAlias
 from .events import ModelAnswered
 from .json import Json, frozen
 from .messages import Message, ToolCall
-from .outcomes import (
-    Fail,
-    Finish,
-    Finished,
-    HandedOff,
-    Handoff,
-    Issue,
-    Stopped,
-    Success,
-    ToolRecord,
-    TurnOutcome,
-)
+from .outcomes import Finish, Finished, HandedOff, Handoff, Issue, Stopped, Success, ToolRecord
 from .tools import ToolDefinition
 
 
@@ -38,6 +27,9 @@ class Call:
 @frozen
 class Again:
     """Pass a checkpoint, then ask the model again."""
+
+
+AGAIN: Final = Again()
 
 
 @frozen
@@ -58,7 +50,7 @@ class Complete:
 class End:
     """The turn is over at once, whatever waits at a checkpoint."""
 
-    outcome: TurnOutcome
+    outcome: Finished | HandedOff | Stopped
     issue: Issue | None = None
 
 
@@ -122,14 +114,15 @@ class TurnProtocol:
         """
         for record in records:
             control = record.outcome.control if isinstance(record.outcome, Success) else None
+            if control is None:
+                continue
             if isinstance(control, Finish):
                 return state, End(outcome=Finished(value=control.value, tool=record.name))
             if isinstance(control, Handoff):
                 return state, End(outcome=HandedOff(session=control.session, tool=record.name))
-            if isinstance(control, Fail):
-                failed = Stopped(reason="tool_error", value=control.value, tool=record.name)
-                return state, End(outcome=failed)
-        return state, Again()
+            failed = Stopped(reason="tool_error", value=control.value, tool=record.name)
+            return state, End(outcome=failed)
+        return state, AGAIN
 
 
 STANDARD: Final = TurnProtocol()

@@ -15,7 +15,7 @@ from lash_sdk.errors import Unavailable
 from lash_sdk.events import PluginEmitted, SessionEvent
 from lash_sdk.hooks import HOOKS
 from lash_sdk.json import Json
-from lash_sdk.messages import note
+from lash_sdk.messages import Blob, note
 from lash_sdk.plugins.deadline import PATIENCE
 from lash_sdk.plugins.faults import Faults
 from lash_sdk.plugins.registered import register
@@ -42,6 +42,12 @@ class Bare:
 
     def role(self, name: str, ctx: Any) -> Any:
         raise Unavailable(name, ROLES[name])
+
+    def progress(self, ctx: Any, text: str) -> None:
+        raise Unavailable("progress", why="no call runs here")
+
+    async def read_blob(self, blob: Blob) -> bytes:
+        raise Unavailable("blob", why="no call runs here")
 
     def keep(self, event: SessionEvent) -> None:
         assert isinstance(event, PluginEmitted)

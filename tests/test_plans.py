@@ -861,11 +861,11 @@ def test_a_fault_of_a_plugin_without_source_has_no_line() -> None:
 
 def test_contexts_without_a_session_are_small() -> None:
     """
-    The plan reads three things of a context; a fake with these is enough.
+    The plan reads two things of a context; a fake with these is enough.
     """
     found = registry(plugin("a", provide_tools=lambda self, ctx: [1]))
     ctx = context(found)
-    fake = SimpleNamespace(instances=ctx.instances, scope=ctx.scope, session_id="s")
+    fake = SimpleNamespace(scope=ctx.scope, session_id="s")
 
     assert [1] == [value for _plugin, values in found.plans.provide_tools(fake) for value in values]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from ..graph import Content
 from ..hooks.answers import Visibility
@@ -37,9 +38,7 @@ class Aside:
     @property
     def nodes(self) -> tuple[Content, ...]:
         """The values of the nodes that it adds, in their order."""
-        if not self.values:
-            return ()
-        return tuple([value for values in self.values.values() for value in values])
+        return tuple(chain.from_iterable(self.values.values()))
 
     @property
     def messages(self) -> tuple[Message, ...]:

@@ -9,40 +9,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass, field
 
+from ..effects import CallTools
 from ..events import ToolEnded, ToolsFinished, ToolStarted
 from ..journal import CallResult
-from ..messages import Message, ToolCall
-from ..outcomes import Cancelled, Failure
+from ..json import maker
+from ..messages import new_message
+from ..outcomes import Cancelled, Issue
 from ..policy import GRACE
-from .call import Made, make_call, record_of
+from .call import Calling, record_of
 from .live import Live
 
+_finished = maker(ToolsFinished)
 
-@dataclass(slots=True)
+
 class Batch:
-    """
-    The calls of one effect.
+    """The calls of one effect."""
 
-    Attributes:
-        key: The effect's.
-        begun: Those that were told of, by position.
-        done: What came of those that have ended.
-        running: How many tasks of the group have not ended.
-        ended: Done once none of them runs.
-        failed: What ended one of them that isn't its call's outcome.
-    """
-
-    live: Live
-    turn: str
-    key: str
-    calls: tuple[ToolCall, ...]
-    begun: set[int] = field(default_factory=set)
-    done: dict[int, CallResult] = field(default_factory=dict)
-    running: int = 0
-    ended: asyncio.Future[None] = field(init=False)
-    failed: BaseException | None = None
+    def __init__(self, live: Live, turn: str, effect: CallTools) -> None:
+        """Take the calls that *effect* wants made."""
+        self._live = live
+        self._turn = turn
+        self._key = effect.key
+        self._calls = effect.calls
+        self._begun: set[int] = set()  # those that were told of, by position
+        self._done: dict[int, CallResult] = {}
+        self._running = 0
+        self._ended: asyncio.Future[None] | None = None  # done once none of the group runs
+        self._failed: BaseException | None = None  # ended one, and isn't its outcome
 
     async def run(self) -> ToolsFinished:
         """
@@ -57,91 +51,76 @@ class Batch:
         loop = asyncio.get_running_loop()
         try:
             for together in self._order():
-                self.running = len(together)
-                self.ended = loop.create_future()
-                tasks += [loop.create_task(self._task(at)) for at in together]
-                await self.ended  # one future for all: `asyncio.wait` takes a callback each
-                if self.failed is not None:
-                    raise self.failed
+                self._running = len(together)
+                self._ended = loop.create_future()
+                tasks += [loop.create_task(self._one(at)) for at in together]
+                await self._ended  # one future for all: `asyncio.wait` takes a callback each
+                if self._failed is not None:
+                    raise self._failed
         except asyncio.CancelledError:
             await _give_up(tasks)
-        results = [self._result(at) for at in range(len(self.calls))]
+        results = [self._result(at) for at in range(len(self._calls))]
+        issues: tuple[Issue, ...] = ()
         for result in results:
-            self.live.injections += result.queued
+            self._live.injections += result.queued
+            issues += result.issues
             for blob in result.blobs:
-                self.live.blobs[blob.sha256] = blob
-        return ToolsFinished(
-            key=self.key,
-            results=Message(role="tool", parts=tuple([each.result for each in results])),
+                self._live.blobs[blob.sha256] = blob
+        return _finished(
+            key=self._key,
+            results=new_message(role="tool", parts=tuple([each.result for each in results])),
             records=tuple([each.record for each in results]),
-            issues=tuple([issue for each in results for issue in each.issues]),
+            issues=issues,
             abort=next((each.abort for each in results if each.abort is not None), None),
         )
 
     def _order(self) -> list[list[int]]:
         """Return which calls are made together, by position, one group after the other."""
-        parallel: list[int] = []
-        serial: list[list[int]] = []
-        for at, call in enumerate(self.calls):
-            tool = self.live.toolbox.get(call.name)
-            if tool is not None and tool.definition.serial:
-                serial.append([at])
-            else:
-                parallel.append(at)
+        alone = self._live.toolbox.serial
+        parallel = [at for at, call in enumerate(self._calls) if call.name not in alone]
+        serial = [[at] for at, call in enumerate(self._calls) if call.name in alone]
         return [parallel, *serial] if parallel else serial
 
-    async def _task(self, at: int) -> None:
-        """Make one call in a task of its own; the last one to end wakes the batch."""
+    async def _one(self, at: int) -> None:
+        """Make one call, or take it from the record; the last one to end wakes the batch."""
+        live, turn, call, key = self._live, self._turn, self._calls[at], f"{self._key}/{at}"
         try:
-            await self._one(at)
+            intent, known = live.seam.call(key)
+            if known is not None:
+                self._done[at] = known
+                return
+            self._begun.add(at)
+            if live.watch is not None:
+                text = call.arguments
+                live.watch(ToolStarted(turn=turn, call=call.id, name=call.name, arguments=text))
+            self._close(at, await Calling(live, turn, key, call).run(intent))
+            if live.seam.keeps and len(self._done) < len(self._calls):
+                await live.seam.flush()
         except (asyncio.CancelledError, KeyboardInterrupt):
             raise
         except BaseException as error:
-            self.failed = self.failed or error
+            self._failed = self._failed or error
         finally:
-            self.running -= 1
-            if not self.running and not self.ended.done():
-                self.ended.set_result(None)
-
-    async def _one(self, at: int) -> None:
-        """Make one call, or take it from the record; a defect is its outcome."""
-        live, turn, call, key = self.live, self.turn, self.calls[at], f"{self.key}/{at}"
-        intent, known = live.seam.call(key)
-        if known is not None:
-            self.done[at] = known
-            return
-        self.begun.add(at)
-        if live.watch is not None:
-            arguments = call.arguments
-            live.watch(ToolStarted(turn=turn, call=call.id, name=call.name, arguments=arguments))
-        try:
-            result = await make_call(live, turn, key, call, intent)
-        except Exception as error:
-            if live.seam.broken is not None:
-                raise
-            text = f"{type(error).__name__}: {error}"
-            failure = Failure(
-                reason="internal", code="tool_crashed", message=text, source="runtime"
-            )
-            result = Made().close(live, record_of(call, failure))
-        self._close(at, result)
-        if live.seam.keeps and len(self.done) < len(self.calls):
-            await live.seam.flush()
+            self._running -= 1
+            if not self._running and self._ended is not None and not self._ended.done():
+                self._ended.set_result(None)
 
     def _close(self, at: int, result: CallResult) -> None:
         """Take what came of a call, unless it was given up meanwhile."""
-        if at in self.done:
+        if at in self._done:
             return
-        self.done[at] = result
-        self.live.seam.finish(f"{self.key}/{at}", result)
-        if self.live.watch is not None and at in self.begun:
-            self.live.watch(ToolEnded(turn=self.turn, record=result.record))
+        self._done[at] = result
+        self._live.seam.finish(f"{self._key}/{at}", result)
+        if self._live.watch is not None and at in self._begun:
+            self._live.watch(ToolEnded(turn=self._turn, record=result.record))
 
     def _result(self, at: int) -> CallResult:
         """Return what a call came to: it's cancelled if it never began or has no end."""
-        if at not in self.done:
-            self._close(at, Made().close(self.live, record_of(self.calls[at], Cancelled())))
-        return self.done[at]
+        if at not in self._done:
+            call, key = self._calls[at], f"{self._key}/{at}"
+            given_up = Calling(self._live, self._turn, key, call)
+            self._close(at, given_up.close(record_of(call, Cancelled())))
+        return self._done[at]
 
 
 async def _give_up(tasks: Collection[asyncio.Task[None]]) -> None:

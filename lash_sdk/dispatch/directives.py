@@ -25,46 +25,36 @@ WELCOME: Final = ("user", "system")
 """Roles that a plugin may speak in; others are dropped."""
 
 
-@dataclass(slots=True)
-class Applied:
-    """
-    What a hook's directives came to.
-
-    Attributes:
-        abort: The last abort, with the plugin that asked for it.
-    """
-
-    messages: tuple[Message, ...] = ()
-    abort: tuple[Registered, answers.AbortTurn] | None = None
-
-
 async def apply(
     ctx: SessionContext,
     hook: str,
     found: Iterable[tuple[Registered, object]],
     *,
     may_abort: bool = True,
-) -> Applied:
+) -> tuple[tuple[Message, ...], tuple[Registered, answers.AbortTurn] | None]:
     """
     Apply what a turn hook asks for, in order; an abort doesn't stop the rest.
+
+    Return the messages it adds, and the last abort with the plugin that asked for it.
 
     Raises:
         PluginFault: A directive isn't legal in this hook; those before it stay
             applied.
     """
-    applied = Applied()
+    messages: tuple[Message, ...] = ()
+    abort: tuple[Registered, answers.AbortTurn] | None = None
     for plugin, directive in found:
         try:
             match directive:
                 case answers.AbortTurn() if may_abort:
-                    applied.abort = (plugin, directive)
+                    abort = (plugin, directive)
                 case answers.EnqueueMessages():
-                    applied.messages += welcome(plugin.name, directive.messages)
+                    messages += welcome(plugin.name, directive.messages)
                 case _:
                     await follow(ctx, plugin, directive)
         except Exception as error:
             raise noted(ctx.scope, plugin, hook, error) from error
-    return applied
+    return messages, abort
 
 
 @dataclass(slots=True)
@@ -98,13 +88,15 @@ async def before(plan: DirectivesPlan, ctx: ToolContext) -> Candidate:
     Raises:
         PluginFault: A hook failed, or gave a directive that isn't legal here.
     """
-    candidate = Candidate()
-    for at in range(len(plan)):
+    candidate, at = Candidate(), 0
+    while at < len(plan):
         had = candidate.arguments
-        await _take("before_tool", ctx, await plan.ask(ctx, at), candidate)
-        if candidate.arguments is not had:
-            for earlier in range(at):
-                await _take("before_tool", ctx, await plan.ask(ctx, earlier), candidate)
+        found, at = await plan.ask(ctx, at)
+        await _take("before_tool", ctx, found, candidate)
+        again = 0 if candidate.arguments is not had else at
+        while again < at - 1:
+            found, again = await plan.ask(ctx, again, at - 1)
+            await _take("before_tool", ctx, found, candidate)
     return candidate
 
 

@@ -8,7 +8,7 @@ is immutable.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -21,7 +21,7 @@ from ..graph import Graph, History, read_value
 from ..hooks.plugin import Plugin
 from ..hooks.specs import Projector
 from ..journal import Deed, Seam
-from ..json import Json
+from ..json import Json, maker
 from ..messages import Blob, Message
 from ..plugins.faults import Faults
 from ..plugins.registry import Plans, Registry
@@ -50,6 +50,8 @@ MODEL_HOOKS: Final = (
 
 PREPARE_HOOKS: Final = ("before_turn", "provide_availability", "provide_tools")
 """Hooks that are called when a model call is prepared."""
+
+_turn_context: Final = maker(contexts.TurnContext)
 
 OUTSIDE: Final[dict[type[Effect], tuple[str, ...]]] = {
     AskModel: (),
@@ -100,6 +102,7 @@ class Live:
         watch: Shows an event to whoever watches; None while nobody does.
         aside: What the running turn does beside its effects; None outside a turn.
         roles: Gives out the roles of sessions; see `lash_sdk.session.roles`.
+        attempt: Calls a tool once, with all that's around it; None before the first call.
     """
 
     id: str
@@ -138,21 +141,24 @@ class Live:
     blobs: dict[str, Blob] = field(default_factory=dict)
     aside: Aside | None = None
     roles: RoleGiver | None = None
+    attempt: Callable[[contexts.ToolContext], Awaitable[Any]] | None = None
 
     def __post_init__(self) -> None:
         self.given = self.policy
         self.plans = self.registry.plans
         self.instances = self.registry.instances()
         self.saved = states(self.instances)
-        self.hooks_models = any(getattr(self.plans, name) is not None for name in MODEL_HOOKS)
-        self.prepares = any(getattr(self.plans, name) is not None for name in PREPARE_HOOKS)
+        self.hooks_models = self._hooked(MODEL_HOOKS)
+        self.prepares = self._hooked(PREPARE_HOOKS)
         self.inbox = "inbox" in self.store.capabilities
         self.outside = frozenset(
-            effect
-            for effect, hooks in OUTSIDE.items()
-            if not hooks or any(getattr(self.plans, name) is not None for name in hooks)
+            [effect for effect, hooks in OUTSIDE.items() if not hooks or self._hooked(hooks)]
         )
         self.rewatch()
+
+    def _hooked(self, hooks: tuple[str, ...]) -> bool:
+        """Return whether any plugin takes part in one of *hooks*."""
+        return any(getattr(self.plans, name) is not None for name in hooks)
 
     def context(self, roles: frozenset[str] = frozenset()) -> contexts.SessionContext:
         """Return a context for hooks that concern the session alone."""
@@ -160,7 +166,7 @@ class Live:
 
     def turn_context(self, turn: Turn, roles: frozenset[str] = frozenset()) -> contexts.TurnContext:
         """Return a context for hooks that concern a turn on its way."""
-        return contexts.TurnContext(self, turn, self.turns + 1, roles=roles)
+        return _turn_context(self, turn, self.turns + 1, roles=roles)
 
     def role(self, name: str, ctx: contexts.SessionContext) -> Any:
         """

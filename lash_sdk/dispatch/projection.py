@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..json import Json, encode
-from ..messages import File, Image, Text, ToolStatus, part_from_json
+from ..messages import File, Image, Text, ToolStatus, new_text, part_from_json
 from ..outcomes import Failure, Success, ToolOutcome
 
 Shown = tuple[Text | Image | File, ...]
@@ -32,9 +32,9 @@ def status(outcome: ToolOutcome) -> ToolStatus:
 
 def _shown(value: Json) -> Shown:
     if isinstance(value, str):
-        return (Text(text=value),)
+        return (new_text(text=value),)
     if type(value) is int:
-        return (Text(text=str(value)),)
+        return (new_text(text=str(value)),)
     if isinstance(value, (list, tuple)) and any(map(_is_part, value)):
         return tuple([piece for item in value for piece in _shown(item)])
     if _is_part(value):

@@ -10,13 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 MOST: Final = 64
 """Threads at once; further calls wait for one to end."""
 
 _slots = threading.BoundedSemaphore(MOST)
+
+
+async def inline(function: Callable[..., object], arguments: Mapping[str, Any]) -> object:
+    """Return what *function* returns, called on the loop."""
+    return function(**arguments)
 
 
 async def in_thread(function: Callable[..., object], arguments: dict[str, Any]) -> Any:

@@ -54,6 +54,7 @@ class Toolbox:
     Attributes:
         shown: Definitions of what the model may call, in a stable order.
         names: Their names.
+        serial: Those of them that run alone.
         barred: Those that nothing can show.
         only: The only ones that anything can show; None means all.
         state: The session's own overrides.
@@ -183,6 +184,7 @@ class Toolbox:
 
     def _show(self) -> None:
         shown = [tool.definition for tool in self._tools.values() if self._sees(tool)]
+        self.serial = frozenset([each.name for each in shown if each.serial])
         self.shown = tuple(shown)
         self.names = frozenset([definition.name for definition in shown])
 

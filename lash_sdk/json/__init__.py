@@ -15,6 +15,7 @@ from .canonical import unique as unique
 from .values import Tagged as Tagged
 from .values import Value as Value
 from .values import frozen as frozen
+from .values import maker as maker
 from .values import plain as plain
 from .values import read as read
 from .values import wrong as wrong

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 from ..commits import Commit, Head
 from ..errors import InvalidHistory
-from ..graph import Node
+from ..graph import Node, linked
 from ..messages import Blob
 
 
@@ -38,8 +39,8 @@ class Nodes:
 
     def add(self, commit: Commit, head: Head) -> None:
         """Take in what a commit wrote; *head* is the one it made."""
-        for node in commit.nodes:
-            self._shown[node.id] = Entry(node, head, commit.blobs)
+        entries = map(Entry, commit.nodes, repeat(head), repeat(commit.blobs))
+        self._shown.update({entry.node.id: entry for entry in entries})
 
     def forked(self, session: str, origin: Head) -> None:
         """Let *session* see what *origin* saw."""
@@ -58,15 +59,10 @@ class Nodes:
         Raises:
             InvalidHistory: They aren't, or what they stand on isn't there.
         """
-        base = parent = commit.nodes[0].parent if commit.nodes else commit.leaf
-        for node in commit.nodes:
-            if node.id in self._shown or node.id in self._hidden:
-                raise InvalidHistory(f"node {node.id!r} is there already")
-            if node.parent != parent:
-                raise InvalidHistory(f"node {node.id!r}: expected parent {parent!r}")
-            parent = node.id
-        if commit.leaf != parent:
-            raise InvalidHistory(f"leaf {commit.leaf!r} isn't the last node {parent!r}")
+        base = commit.nodes[0].parent if commit.nodes else commit.leaf
+        ids = linked(commit.nodes, base, self._shown, self._hidden)
+        if ids and commit.leaf != ids[-1]:
+            raise InvalidHistory(f"leaf {commit.leaf!r} isn't the last node {ids[-1]!r}")
         if base is not None and base != leaf:
             self.reach(commit.session, base)
         if commit.restore is not None:

@@ -33,14 +33,12 @@ def blame(
     session: str | None = None,
 ) -> PluginFault:
     """Return a fault that names the plugin, its version, the hook and the line."""
-    where = _where(function, cause)
-    fault = PluginFault(
-        plugin.name, plugin.version, hook, where=where, cause=cause, session=session
-    )
+    name, version, where = plugin.name, plugin.version, _where(function, cause)
+    fault = PluginFault(name, version, hook, where=where, cause=cause, session=session)
     if isinstance(cause, BaseException):
         fault.__cause__ = cause
         cause.__traceback__ = _own_frames(cause.__traceback__)
-        cause.add_note(f"in plugin {plugin.name!r} {plugin.version}, hook {hook}")
+        cause.add_note(f"in plugin {name!r} {version}, hook {hook}")
     return fault
 
 

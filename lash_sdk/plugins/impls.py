@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..contexts import SessionContext
-from ..errors import PluginFault
+from ..errors import PluginFault, ToolDenied
+from ..hooks.answers import Deny
 from ..hooks.kinds import Hook
 from .deadline import Deadline
 from .faults import SWITCHABLE, Faults, blame
@@ -48,19 +49,16 @@ class Each:
     __slots__ = ("_switches", "calls", "deadline", "hook", "impls", "isolate", "steps")
 
     def __init__(
-        self, hook: Hook[Any], impls: tuple[Impl, ...], deadline: Deadline, *, isolate: bool
+        self, hook: Hook[Any], impls: tuple[Impl, ...], deadline: Deadline, *, strict: bool
     ) -> None:
-        self.hook, self.impls, self.isolate, self.deadline = hook, impls, isolate, deadline
+        self.hook, self.impls, self.deadline = hook, impls, deadline
+        self.isolate = hook.fault != "abort" and not strict
         timed = hook.timed and any(impl.waits for impl in impls)
         self.calls = deadline.calls if timed else None
         self.steps: tuple[Step, ...] = tuple(
             [(impl.index, impl.call, impl.waits, impl.plugin, impl) for impl in impls]
         )
-        self._switches = isolate and hook.kind in SWITCHABLE
-
-    def only(self, at: int) -> Each:
-        """Return the same with implementation number *at* alone."""
-        return Each(self.hook, (self.impls[at],), self.deadline, isolate=self.isolate)
+        self._switches = self.isolate and hook.kind in SWITCHABLE and hook.fault != "closed"
 
     def active(self, off: set[int]) -> tuple[Step, ...]:
         """Return the steps whose plugins aren't switched off for this hook."""
@@ -68,9 +66,9 @@ class Each:
             return self.steps
         return tuple([step for step in self.steps if step[0] not in off])
 
-    def checked(self, value: object) -> object:
+    def check(self, value: object) -> None:
         """
-        Return an answer, if it is what the hook says.
+        Accept an answer that is what the hook says.
 
         Raises:
             TypeError: It's something else; a lazy one may never end.
@@ -80,18 +78,31 @@ class Each:
         if not isinstance(each, (list, tuple)) or not all(isinstance(one, of) for one in each):
             many = "a list of " if self.hook.kind == "collect" else ""
             raise TypeError(f"expected {many}{of.__name__}, found {value!r}")
-        return value
 
-    def isolated(self, ctx: SessionContext, impl: Impl, error: BaseException) -> None:
-        """Take in what *impl* raised where the hook's rule isolates; else raise its fault."""
-        if not self.isolate:
+    def isolated(self, ctx: SessionContext, impl: Impl, error: BaseException) -> Any:
+        """
+        Return what stands in the place of an answer, where *impl* raised *error* instead.
+
+        Where a fault denies, that's a `Deny`; where it closes, the fault itself.
+
+        Raises:
+            PluginFault: The hook's rule doesn't isolate.
+        """
+        denies = self.hook.fault == "deny"
+        if denies and isinstance(error, ToolDenied):
+            return Deny(reason=str(error))
+        if not self.isolate or self.hook.fault == "closed":
             fault = self.failed(ctx, impl, error)
-            raise fault from fault.__cause__
+            if not self.isolate:
+                raise fault from fault.__cause__
+            return fault
         cause = self.deadline.cause(ctx, error)
         if self.calls is not None:
             self.calls.add(ctx)  # for the next one
         fault = blame(impl.plugin, self.hook.name, impl.function, cause, ctx.session_id)
         ctx.scope.faults.struck(impl.index, fault)
+        why = f"plugin {impl.plugin.name!r} failed in {self.hook.name}"
+        return Deny(reason=why) if denies else None
 
     def forgive(self, faults: Faults, struck: dict[int, int]) -> None:
         """Forget the strikes of those whose count is as in *struck*: they answered since."""

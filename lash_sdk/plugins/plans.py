@@ -9,10 +9,9 @@ implements has no plan, and costs the kernel one look.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Final
 
-from ..errors import ToolDenied
 from ..graph import History, check_pairs
 from ..hooks.answers import Abort, Allow, Ask, Deny
 from ..hooks.kinds import Hook, Next
@@ -27,12 +26,11 @@ def compile_plan(
     """Return the plan of *hook*, or None if no session calls it, or nobody implements it."""
     if not impls or hook.life == "host":
         return None
-    each = Each(hook, impls, deadline, isolate=hook.fault != "abort" and not strict)
-    kind = "closed" if hook.fault == "closed" else hook.kind
-    if kind in _COLOURS:
-        plain, awaiting = _COLOURS[kind]
+    each = Each(hook, impls, deadline, strict=strict)
+    if hook.kind in _COLOURS:
+        plain, awaiting = _COLOURS[hook.kind]
         return (awaiting if hook.awaits else plain)(each)
-    plan = _ASYNC[kind](each)
+    plan = _ASYNC[hook.kind](each)
     return plan if hook.awaits else _at_once(plan)
 
 
@@ -54,17 +52,17 @@ def _collect_sync(each: Each) -> Any:
     steps, keep, of = each.steps, each.hook.kind != "listen", each.hook.of
 
     def plan(ctx: Any) -> list[tuple[Registered, Any]] | None:
-        faults, instances, out = ctx.scope.faults, ctx.instances, []
+        faults, instances, out = ctx.scope.faults, ctx.scope.instances, []
         struck = dict(faults.strikes) if faults.strikes else None
         for index, call, _waits, plugin, impl in each.active(faults.off) if faults.off else steps:
             try:
                 value = call(instances[index], ctx)
-                if value is not None:
-                    if of is not None:
-                        each.checked(value)
-                    out.append((plugin, value))
+                if of is not None and value is not None:
+                    each.check(value)
             except BaseException as error:
-                each.isolated(ctx, impl, error)
+                value = each.isolated(ctx, impl, error)
+            if value is not None:
+                out.append((plugin, value))
         if struck:
             each.forgive(faults, struck)
         return out if keep else None
@@ -77,7 +75,7 @@ def _collect_async(each: Each) -> Any:
     late = each.deadline.late
 
     async def plan(ctx: Any) -> list[tuple[Registered, Any]] | None:
-        faults, instances, out = ctx.scope.faults, ctx.instances, []
+        faults, instances, out = ctx.scope.faults, ctx.scope.instances, []
         struck = dict(faults.strikes) if faults.strikes else None
         if calls is not None:
             calls.add(ctx)
@@ -102,35 +100,12 @@ def _collect_async(each: Each) -> Any:
     return plan
 
 
-def _closed(each: Each) -> Any:
-    """
-    Everyone is asked, whoever fails, and a fault stands in its answer's place.
-
-    What one plugin hides must stay hidden when another one breaks.
-    """
-
-    async def plan(ctx: Any) -> list[tuple[Registered, Any]]:
-        out = []
-        for impl in each.impls:
-            try:
-                value = impl.call(ctx.instances[impl.index], ctx)
-            except BaseException as error:
-                value = each.failed(ctx, impl, error)
-                if not each.isolate:
-                    raise value from value.__cause__
-            if value is not None:
-                out.append((impl.plugin, value))
-        return out
-
-    return plan
-
-
 def _transform(each: Each) -> Any:
     steps, calls, late = each.steps, each.calls, each.deadline.late
-    check = _sound if each.hook.name == "transform_history" else _same_kind
+    history = History if each.hook.name == "transform_history" else ()
 
     async def plan(ctx: Any, value: Any) -> Any:
-        faults, instances, kind = ctx.scope.faults, ctx.instances, type(value)
+        faults, instances, kind = ctx.scope.faults, ctx.scope.instances, type(value)
         struck = dict(faults.strikes) if faults.strikes else None
         if calls is not None:
             calls.add(ctx)
@@ -141,7 +116,13 @@ def _transform(each: Each) -> Any:
                     after = await after
                     if late:
                         each.deadline.check(ctx)
-                value = value if after is None else check(after, kind)
+                if after is None:
+                    continue
+                if not isinstance(after, kind):
+                    raise TypeError(f"expected {kind.__name__} or None, found {after!r}")
+                if isinstance(after, history):
+                    check_pairs(after)
+                value = after
             except BaseException as error:
                 each.isolated(ctx, impl, error)
         if calls is not None:
@@ -153,119 +134,109 @@ def _transform(each: Each) -> Any:
     return plan
 
 
-def _same_kind(after: object, kind: type) -> object:
-    if not isinstance(after, kind):
-        raise TypeError(f"expected {kind.__name__} or None, found {after!r}")
-    return after
-
-
-def _sound(after: object, kind: type) -> object:
-    if isinstance(after, History):
-        check_pairs(after)
-    return _same_kind(after, kind)
-
-
 class DirectivesPlan:
     """
-    A directives hook: asked as a whole, or one plugin after the other.
+    A directives hook: asked as a whole, or up to whoever asks for something.
 
     Directives are applied one by one, so each is kept with its plugin.
     """
 
-    __slots__ = ("_each", "_ones")
+    __slots__ = ("_each",)
 
     def __init__(self, each: Each) -> None:
         self._each = each
-        self._ones = [each.only(at) for at in range(len(each.impls))]
 
     def __len__(self) -> int:
-        return len(self._ones)
+        return len(self._each.steps)
 
-    def __call__(self, ctx: Any) -> Coroutine[Any, Any, list[tuple[Registered, Any]]]:
-        """Return all directives, in order, when awaited."""
-        return _directives(self._each, ctx)
-
-    def ask(self, ctx: Any, at: int) -> Coroutine[Any, Any, list[tuple[Registered, Any]]]:
+    async def __call__(self, ctx: Any) -> list[tuple[Registered, Any]]:
         """
-        Return the directives of implementation number *at*, when awaited.
+        Return all directives, in order.
 
         Raises:
-            PluginFault: It failed, or returned something else.
+            PluginFault: An implementation failed, or returned something else.
         """
-        return _directives(self._ones[at], ctx)
+        out, at = await self.ask(ctx, 0)
+        while at < len(self._each.steps):
+            found, at = await self.ask(ctx, at)
+            out += found
+        return out
 
+    async def ask(
+        self, ctx: Any, start: int, stop: int | None = None
+    ) -> tuple[list[tuple[Registered, Any]], int]:
+        """
+        Return the next directives of one implementation, and the number of the one after it.
 
-async def _directives(each: Each, ctx: Any) -> list[tuple[Registered, Any]]:
-    calls, late, instances, out = each.calls, each.deadline.late, ctx.instances, []
-    if calls is not None:
-        calls.add(ctx)
-    for index, call, waits, plugin, impl in each.steps:
-        try:
-            found = call(instances[index], ctx)
-            if waits:
-                found = await found
-                if late:
-                    each.deadline.check(ctx)
-            if found is not None:
+        Asked are those from number *start* on, and before *stop*.
+
+        Raises:
+            PluginFault: One failed, or returned something else.
+        """
+        each, instances, found, at = self._each, ctx.scope.instances, None, start
+        calls, late = each.calls, each.deadline.late
+        if calls is not None:
+            calls.add(ctx)
+        for index, call, waits, _, impl in each.steps[start:stop]:
+            at += 1
+            try:
+                found = call(instances[index], ctx)
+                if waits:
+                    found = await found
+                    if late:
+                        each.deadline.check(ctx)
+                if found is None:
+                    continue
                 if not isinstance(found, (list, tuple)):
                     raise TypeError(f"expected a list of directives, found {found!r}")
-                for directive in found:
-                    out.append((plugin, directive))
-        except BaseException as error:
-            fault = each.failed(ctx, impl, error)
-            raise fault from fault.__cause__
-    if calls is not None:
-        calls.discard(ctx)
-    return out
-
-
-def _decide(each: Each) -> Any:
-    """The first answer counts; where a fault denies, it's an answer."""
-
-    async def plan(ctx: Any) -> tuple[Registered, Any] | None:
-        for impl in each.impls:
-            value = await _decision(ctx, each, impl)
-            if value is not None:
-                return impl.plugin, value
-        return None
-
-    return plan
+            except BaseException as error:
+                fault = each.failed(ctx, impl, error)
+                raise fault from fault.__cause__
+            if found:
+                break
+        if calls is not None:
+            calls.discard(ctx)
+        if not found:
+            return [], at
+        plugin = each.steps[at - 1][3]
+        return [(plugin, directive) for directive in found], at
 
 
 def _gate(each: Each) -> Any:
-    """All are asked; a weaker answer never undoes a stronger one."""
+    """
+    A gate asks all, and a weaker answer never undoes a stronger; else the first one counts.
+
+    Where a fault denies, it's an answer, and nonsense is a `Deny` too.
+    """
+    steps, calls, late = each.steps, each.calls, each.deadline.late
+    first, denies = each.hook.kind == "decide", each.hook.fault == "deny"
 
     async def plan(ctx: Any) -> tuple[Registered, Any] | None:
-        strongest = None
-        if each.calls is not None:
-            each.calls.add(ctx)
-        for impl in each.impls:
-            value = await _decision(ctx, each, impl)
-            if value and (strongest is None or value.strength > strongest[1].strength):
-                strongest = (impl.plugin, value)
-        if each.calls is not None:
-            each.calls.discard(ctx)
+        strongest, instances = None, ctx.scope.instances
+        if calls is not None:
+            calls.add(ctx)
+        for index, call, waits, plugin, impl in steps:
+            try:
+                value = call(instances[index], ctx)
+                if waits:
+                    value = await value
+                    if late:
+                        each.deadline.check(ctx)
+                if denies and not isinstance(value, _DECISIONS):
+                    raise TypeError(f"expected a decision or None, found {value!r}")
+            except BaseException as error:
+                value = each.isolated(ctx, impl, error)
+            if value is None:
+                continue
+            if first:
+                return plugin, value
+            if strongest is None or value.strength > strongest[1].strength:
+                strongest = (plugin, value)
+        if calls is not None:
+            calls.discard(ctx)
         return strongest
 
     return plan
-
-
-async def _decision(ctx: Any, each: Each, impl: Impl) -> Any:
-    """Return one plugin's answer; where a fault denies, nonsense is a `Deny` too."""
-    denies, hook = each.hook.fault == "deny", each.hook.name
-    try:
-        value = impl.call(ctx.instances[impl.index], ctx)
-        if impl.waits:
-            value = await value
-            each.deadline.check(ctx)
-        if value is None or not denies or isinstance(value, (Allow, Ask, Deny, Abort)):
-            return value
-        raise TypeError(f"expected a decision or None, found {value!r}")
-    except BaseException as error:
-        if denies and isinstance(error, ToolDenied):
-            return Deny(reason=str(error))
-        each.isolated(ctx, impl, error)
-        return Deny(reason=f"plugin {impl.plugin.name!r} failed in {hook}") if denies else None
 
 
 def _wrap(each: Each) -> Any:
@@ -281,6 +252,7 @@ def _wrap(each: Each) -> Any:
 
 def _ring(each: Each, impl: Impl, inner: Next[Any, Any]) -> Next[Any, Any]:
     """Return *inner* with one wrap around it; only its own faults are its own."""
+    call, index, of = impl.call, impl.index, each.hook.of
 
     async def ring(ctx: Any) -> Any:
         raised: BaseException | None = None
@@ -294,10 +266,12 @@ def _ring(each: Each, impl: Impl, inner: Next[Any, Any]) -> Next[Any, Any]:
                 raise
 
         try:
-            value = await impl.call(ctx.instances[impl.index], ctx, call_next)
+            value = await call(ctx.scope.instances[index], ctx, call_next)
             if value is None:
                 raise TypeError("expected what call_next returned, found None")
-            return value if each.hook.of is None else each.checked(value)
+            if of is not None and not isinstance(value, of):
+                each.check(value)
+            return value
         except BaseException as error:
             if error is raised:  # pyright: ignore[reportUnnecessaryComparison]
                 raise
@@ -307,6 +281,8 @@ def _ring(each: Each, impl: Impl, inner: Next[Any, Any]) -> Next[Any, Any]:
     return ring
 
 
+_DECISIONS: Final = (Allow, Ask, Deny, Abort, type(None))
+
 _COLOURS: Final[dict[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
     "listen": (_collect_sync, _collect_async),
     "collect": (_collect_sync, _collect_async),
@@ -315,10 +291,9 @@ _COLOURS: Final[dict[str, tuple[Callable[..., Any], Callable[..., Any]]]] = {
 """Rules in two colours, for speed; what a listener returns is dropped."""
 
 _ASYNC: Final[dict[str, Callable[..., Any]]] = {
-    "closed": _closed,
     "directives": DirectivesPlan,
     "transform": _transform,
-    "decide": _decide,
+    "decide": _gate,
     "gate": _gate,
     "wrap": _wrap,
 }

@@ -12,8 +12,8 @@ from ..dispatch.live import Live
 from ..effects import AskModel
 from ..errors import InvalidInput, LashError, ModelError, PluginFault, StoreError
 from ..hooks.answers import Allow
-from ..json import Json, JsonObject, check, frozen
-from ..messages import Message, Reasoning, Text, ToolCall
+from ..json import Json, JsonObject, check, frozen, maker
+from ..messages import Message, Reasoning, Text, ToolCall, new_message
 from ..outcomes import Issue, StopReason
 from ..policy import Policy
 from ..ports import Chunk, Emit, Model, ModelAnswer, ModelRequest
@@ -54,6 +54,10 @@ class Options:
     fit: Callable[[str], tuple[str | None, Json]] | None = None
 
 
+_request, _answered = maker(ModelRequest), maker(events.ModelAnswered)
+_context = maker(ModelContext)
+
+
 class Asking:
     """One model call of a turn, over all its attempts."""
 
@@ -69,7 +73,7 @@ class Asking:
         self._spent = NOTHING
         self._ctx: ModelContext | None = None
         if live.hooks_models:
-            self._ctx = ModelContext(
+            self._ctx = _context(
                 live,
                 turn.id,
                 key=effect.key,
@@ -108,7 +112,7 @@ class Asking:
         if live.plans.transform_context is not None:
             ctx = live.turn_context(self._turn, CONTEXT)
             history = await live.plans.transform_context(ctx, history)
-        return ModelRequest(
+        return _request(
             key=self._effect.key,
             session=live.id,
             system=system,
@@ -126,7 +130,11 @@ class Asking:
                 live.watch(events.ModelStarted(turn=turn, key=key, model=name, attempt=attempt))
             self._pieces.clear()
             try:
-                return self._take(await self._attempt(request, attempt))
+                if self._ctx is None:
+                    answer = await self._model.answer(request, self._emit())
+                else:
+                    answer = await self._hooked(self._ctx, request, attempt)
+                return self._take(answer)
             except ModelError as error:
                 if not error.retryable or attempt == retry.attempts:
                     tried = f" (after {attempt} attempts)" if attempt > 1 else ""
@@ -144,11 +152,9 @@ class Asking:
                 return self._failed("provider_error", "model", "model_raised", text)
         raise AssertionError("a retry policy has at least one attempt")
 
-    async def _attempt(self, request: ModelRequest, attempt: int) -> ModelAnswer:
+    async def _hooked(self, ctx: ModelContext, request: ModelRequest, attempt: int) -> ModelAnswer:
         """Return one attempt's answer, as hooks want it."""
-        plans, ctx = self._live.plans, self._ctx
-        if ctx is None:
-            return await self._model.answer(request, self._emit())
+        plans = self._live.plans
         ctx.attempt = attempt
         if plans.transform_request is not None:
             request = await plans.transform_request(ctx, request)
@@ -163,7 +169,7 @@ class Asking:
         return answer
 
     async def _innermost(self, ctx: ModelContext) -> ModelAnswer:
-        assert ctx.request is not None  # noqa: S101 - set by `_attempt`
+        assert ctx.request is not None  # noqa: S101 - set by `_hooked`
         return await self._model.answer(ctx.request, self._emit())
 
     def _emit(self) -> Emit:
@@ -211,8 +217,8 @@ class Asking:
         """
         self._note_usage(answer)
         _check_answer(answer)
-        said = Message(role="assistant", parts=tuple(answer.parts) or self._streamed())
-        message, _calls = own_ids(said, self._effect.key)
+        said = new_message(role="assistant", parts=tuple(answer.parts) or self._streamed())
+        message, calls = own_ids(said, self._effect.key)
         usage = answer.usage
         if usage is None:
             self._spent = self._estimate(message)
@@ -220,9 +226,9 @@ class Asking:
         if answer.finish not in ("stop", "tool_use", "unknown"):
             return self._cut_short(answer)
         misfit, value = None, None
-        if self._options.fit is not None and not message.calls:
+        if self._options.fit is not None and not calls:
             misfit, value = self._options.fit(message.text)
-        return events.ModelAnswered(
+        return _answered(
             key=self._effect.key,
             message=message,
             model=name,

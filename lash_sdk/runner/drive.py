@@ -9,9 +9,8 @@ the cancellation go on to whoever waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Final, assert_never
 
 from ..commits import Receipt
@@ -22,7 +21,7 @@ from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, Writ
 from ..errors import PluginFault, ProtocolError
 from ..events import Event, InputAccepted, TurnEnded, TurnStarted, TurnStopped, UsageAdded
 from ..outcomes import StopReason
-from ..turn import Phase, Turn, advance
+from ..turn import Phase, Turn, advance, changed
 from .ask import CONTEXT, Asking, Options
 from .prepare import checkpoint, prepare
 from .settle import Settling
@@ -111,7 +110,7 @@ class Drive:
             return self.turn
 
         # its input isn't accepted yet, and yet it's what a wrap wants to see
-        ctx = self._live.turn_context(replace(self.turn, messages=accepted.messages))
+        ctx = self._live.turn_context(changed(self.turn, messages=accepted.messages))
         await self._live.plans.around_turn(inner)(ctx)
         if self.turn.outcome is None:
             raise ProtocolError(f"turn {self.turn.id!r}: a plugin's around_turn left it out")
@@ -142,8 +141,8 @@ class Drive:
         while True:
             before = self.turn
             self.turn, effects = advance(before, event, protocol, self._idle())
-            if len(self.turn.rows) > len(before.rows) and not seam.recalled:
-                self._count(before)
+            if self.turn.rows is not before.rows and not seam.recalled:
+                self._count()
             if live.faults.pending:
                 await self._tell_faults()
             if not effects:
@@ -181,20 +180,20 @@ class Drive:
         seam.hear(effect.key, self._stop)
         return self._stop
 
-    async def perform(self, effect: Effect) -> Event:
-        """Perform *effect*; return the event that answers it."""
-        live = self._live
+    def perform(self, effect: Effect) -> Awaitable[Event]:
+        """Perform *effect*, when awaited; return the event that answers it."""
+        live, turn = self._live, self.turn
         match effect:
             case AskModel():
-                return await Asking(live, self.turn, self._options, effect).run()
-            case CallTools():
-                return await Batch(live, self.turn.id, effect.key, effect.calls).run()
-            case Prepare():
-                return await prepare(live, self.turn, effect)
+                return Asking(live, turn, self._options, effect).run()
             case PassCheckpoint():
-                return await checkpoint(live, self.turn, effect)
+                return checkpoint(live, turn, effect)
             case WriteCommit():
-                return await Settling(live, self.turn, effect).run()
+                return Settling(live, turn, effect).run()
+            case CallTools():
+                return Batch(live, turn.id, effect).run()
+            case Prepare():
+                return prepare(live, turn, effect)
             case _:
                 assert_never(effect)
 
@@ -206,7 +205,7 @@ class Drive:
             if self._stop is None:
                 self._stop = TurnStopped(reason="cancelled")
 
-    def _count(self, before: Turn) -> None:
+    def _count(self) -> None:
         """Tell of the ledger row that a model call just made."""
         live, row = self._live, self.turn.rows[-1]
         if live.watch is not None:
@@ -219,9 +218,8 @@ class Drive:
         live, turn = self._live, self.turn
         committed = turn.revision is not None
         if committed and live.plans.on_turn_committed is not None:
-            receipt = Receipt(
-                session=live.id, operation=turn.id, revision=live.revision, leaf=live.graph.leaf
-            )
+            id, revision, leaf = turn.id, live.revision, live.graph.leaf
+            receipt = Receipt(session=live.id, operation=id, revision=revision, leaf=leaf)
             ctx = TurnContext(live, turn, live.turns, receipt=receipt, roles=CONTEXT)
             with suppress(asyncio.CancelledError):  # the caller is told at the end
                 await live.plans.on_turn_committed(ctx)

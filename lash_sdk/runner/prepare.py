@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import Final
 
 from .. import events
-from ..contexts import PromptContext, TurnContext
+from ..contexts import PromptContext
 from ..dispatch.directives import apply
 from ..dispatch.live import Live
 from ..effects import PassCheckpoint, Prepare
 from ..errors import PluginConflict, PluginFault
+from ..json import maker
 from ..messages import Message
 from ..outcomes import Issue
-from ..ports import InboxItem
 from ..prompt import PromptLayer, PromptPart
 from ..turn import Turn
 
@@ -40,13 +40,12 @@ async def prepare(live: Live, turn: Turn, effect: Prepare) -> events.Event:
     messages: tuple[Message, ...] = ()
     if effect.first and live.plans.before_turn is not None:
         ctx = live.turn_context(turn, BEFORE_TURN)
-        applied = await apply(ctx, "before_turn", await live.plans.before_turn(ctx))
-        if applied.abort is not None:
-            plugin, abort = applied.abort
+        messages, refusal = await apply(ctx, "before_turn", await live.plans.before_turn(ctx))
+        if refusal is not None:
+            plugin, abort = refusal
             return events.TurnAborted(
                 key=effect.key, plugin=plugin.name, code=abort.code, message=abort.message
             )
-        messages = applied.messages
     try:
         sync_tools(live)
     except (PluginConflict, PluginFault) as error:
@@ -64,37 +63,34 @@ async def checkpoint(live: Live, turn: Turn, effect: PassCheckpoint) -> events.E
     What waited, here or in the inbox, is taken only once the hooks have
     answered, so that it isn't lost with a hook that fails.
     """
-    waiting = tuple(live.injections)
-    added: tuple[Message, ...] = ()
+    messages = tuple(live.injections)
+    waited = len(messages)
     if live.plans.at_checkpoint is not None:
-        ctx = TurnContext(
-            live, turn, live.turns + 1, checkpoint=effect.checkpoint, roles=CHECKPOINT
-        )
+        ctx = live.turn_context(turn, CHECKPOINT)
+        ctx.checkpoint = effect.checkpoint
         try:
             found = await live.plans.at_checkpoint(ctx)
-            applied = await apply(ctx, "at_checkpoint", found)
+            added, refusal = await apply(ctx, "at_checkpoint", found)
         except PluginFault as fault:
             issue = Issue(kind="plugin", code="plugin_checkpoint", message=str(fault))
             return events.CheckpointAborted(key=effect.key, issue=issue)
-        if applied.abort is not None:
-            _plugin, abort = applied.abort
+        if refusal is not None:
+            _plugin, abort = refusal
             issue = Issue(kind="plugin", code=abort.code, message=abort.message)
             return events.CheckpointAborted(key=effect.key, issue=issue)
-        added = applied.messages
-    del live.injections[: len(waiting)]
-    sent = await from_inbox(live, turn.inbox)
-    messages = (*waiting, *added, *[item.message for item in sent])
+        messages += added
+    del live.injections[:waited]
+    inbox: tuple[str, ...] = ()
+    for item in await live.store.pending(live.id) if live.inbox else ():
+        if item.turn is None and item.key not in turn.inbox:  # nobody's own, and not taken yet
+            messages += (item.message,)
+            inbox += (item.key,)
     if messages and live.watch is not None:
         live.watch(events.MessagesAdded(turn=turn.id, messages=messages))
-    return events.CheckpointPassed(
-        key=effect.key, messages=messages, inbox=tuple([item.key for item in sent])
-    )
+    return _passed(key=effect.key, messages=messages, inbox=inbox)
 
 
-async def from_inbox(live: Live, taken: tuple[str, ...]) -> list[InboxItem]:
-    """Return what waits in the inbox for any turn and isn't *taken* yet."""
-    waiting = await live.store.pending(live.id) if live.inbox else ()
-    return [item for item in waiting if item.turn is None and item.key not in taken]
+_passed: Final = maker(events.CheckpointPassed)
 
 
 def sync_tools(live: Live) -> None:

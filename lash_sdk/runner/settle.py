@@ -10,14 +10,13 @@ from typing import Final
 
 from ..commits import Commit, Component, PluginRow, Receipt
 from ..contexts import CommitContext
-from ..dispatch.aside import Aside
 from ..dispatch.directives import apply
 from ..dispatch.live import Live
 from ..effects import WriteCommit
 from ..errors import InvalidInput, PluginFault, StoreError
 from ..events import CommitAccepted
-from ..graph import chain
-from ..json import Json, Value, check, frozen
+from ..graph import chain, check_pairs
+from ..json import Json, Value, check, frozen, maker
 from ..messages import Message, blobs
 from ..outcomes import Ending, Stopped
 from ..plugins.state import save, states
@@ -37,10 +36,13 @@ class ProtocolState(Value, title="protocol"):
     state: Json
 
 
+_commit, _accepted = maker(Commit), maker(CommitAccepted)
+
+
 class Settling:
     """The commit of one turn; if it's cancelled meanwhile, completion wins."""
 
-    __slots__ = ("_effect", "_live", "_turn")
+    __slots__ = ("_effect", "_live", "_said", "_turn")
 
     def __init__(self, live: Live, turn: Turn, effect: WriteCommit) -> None:
         self._live = live
@@ -59,10 +61,10 @@ class Settling:
         messages = () if self._live.plans.after_turn is None else await self._after_turn()
         if self._live.aside is not None and self._live.aside.away:
             await self._settle_children()
-        commit = self._build(messages).check()
+        commit = self._build(messages)
         receipt = await self._write(commit)
-        self._adopt(commit, receipt, messages)
-        return CommitAccepted(key=self._effect.key, revision=receipt.revision, messages=messages)
+        self._adopt(commit, receipt)
+        return _accepted(key=self._effect.key, revision=receipt.revision, messages=messages)
 
     async def _after_turn(self) -> tuple[Message, ...]:
         """Return what `after_turn` adds; a turn being cancelled doesn't wait long."""
@@ -73,10 +75,10 @@ class Settling:
         try:
             async with asyncio.timeout(GRACE if hurry else None):
                 found = await live.plans.after_turn(ctx)
-                applied = await apply(ctx, "after_turn", found, may_abort=False)
+                messages, _ = await apply(ctx, "after_turn", found, may_abort=False)
         except (TimeoutError, asyncio.CancelledError):
             return ()
-        return applied.messages
+        return messages
 
     async def _settle_children(self) -> None:
         """Let what the turn began in other sessions end with it, or go on without it."""
@@ -86,12 +88,12 @@ class Settling:
             await live.roles.manager.settle(live, cancelled=cancelled)
 
     def _build(self, messages: tuple[Message, ...]) -> Commit:
-        live, turn = self._live, self._turn
-        assert turn.outcome is not None  # noqa: S101 - it's settling
+        live, turn, aside = self._live, self._turn, self._live.aside
+        assert turn.outcome is not None and aside is not None  # noqa: S101 - it's settling
         ending = Ending.of(turn.outcome, turn.issues)
-        aside = live.aside or Aside(turn=turn.id)
-        added, said = aside.nodes, aside.messages
-        values = (*turn.values, *messages, *added, ending)
+        self._said = said = turn.messages + messages + aside.messages
+        check_pairs(said)  # a turn that no model would accept is not to be written
+        values = (*turn.values, *messages, *aside.nodes, ending)
         nodes = chain(turn.id, live.graph.leaf, values)
         components = save(live.instances, live.saved) if live.instances else []
         if turn.state != live.protocol_state:
@@ -99,10 +101,9 @@ class Settling:
             components.append(Component(name=PROTOCOL, version=live.protocol.version, value=state))
         if aside.before is not None:
             components.append(live.toolbox.state.to_component())
-        found = {blob.sha256: blob for blob in blobs((*turn.messages, *messages, *said))}
-        found |= live.blobs
+        found = {blob.sha256: blob for blob in blobs(said)} | live.blobs
         owes = live.pending or aside.rows
-        commit = Commit(
+        commit = _commit(
             session=live.id,
             expected=live.revision,
             operation=turn.id,
@@ -130,9 +131,8 @@ class Settling:
                 try:
                     check(row.body, where=f"row {row.name!r}")
                 except (InvalidInput, AttributeError) as error:
-                    raise PluginFault(
-                        plugin.name, plugin.version, "provide_commit", cause=error
-                    ) from error
+                    name, version = plugin.name, plugin.version
+                    raise PluginFault(name, version, "provide_commit", cause=error) from error
                 rows.append(replace(row, plugin=plugin.name))
         return tuple(rows)
 
@@ -159,14 +159,13 @@ class Settling:
     async def _innermost(self, ctx: CommitContext) -> Receipt:
         return await _send(self._live.store, ctx.commit)
 
-    def _adopt(self, commit: Commit, receipt: Receipt, messages: tuple[Message, ...]) -> None:
+    def _adopt(self, commit: Commit, receipt: Receipt) -> None:
         """Make the session what the store has."""
         live, turn = self._live, self._turn
         live.revision = receipt.revision
         live.turns = commit.turns
         live.graph = live.graph.append(commit.nodes)
-        said = live.aside.messages if live.aside is not None else ()
-        live.history = live.history.plus(turn.messages + messages + said).settled()
+        live.history = live.history.plus(self._said).settled()
         live.paid(commit.usage)
         live.protocol_state = turn.state
         live.blobs.clear()

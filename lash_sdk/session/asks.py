@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..errors import InvalidInput
 from ..events import SessionEvent
-from ..json import frozen
+from ..json import frozen, maker
 from ..messages import Message, UserPart, user
 from ..policy import Durability, OnBusy, OnInterrupted
 from ..ports import Model
@@ -73,6 +73,7 @@ def asked(
     output: Any,
     model: str | Model | None,
     instructions: str | None,
+    turn: str | None,
 ) -> Ask:
     """
     Return what a caller asks for, checked.
@@ -82,13 +83,17 @@ def asked(
     """
     if not isinstance(input, (str, list, tuple)):
         raise InvalidInput(f"input: expected text or parts, found {input!r}")
-    return Ask(
+    return _ask(
         message=user(input),
+        turn=turn,
         model=None if model is None else desk.model(model),
         spec=model if isinstance(model, str) else None,
         instructions=instructions,
         output=None if output is None else Output(output),
     )
+
+
+_ask: Final = maker(Ask)
 
 
 def mint() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..ports import InboxItem, Model, SessionSpec
 from .actions import act
 from .asks import Ask, asked, mint
 from .changes import append, apply_tools, checkout, configure, fork, rewrite, set_tools
+from .lane import Lane
 from .output import Output
 from .record import TurnRecord
 from .stream import Stream
@@ -59,9 +60,9 @@ class Session(View):
                 did is on record at `error.journal`.
             StoreError: The store couldn't commit; nothing was written.
         """
-        self._open()
-        ask = asked(self._desk, input, output=output, model=model, instructions=instructions)
-        return await self._run(replace(ask, turn=turn))
+        lane, desk = self._open(), self._desk
+        ask = asked(desk, input, output=output, model=model, instructions=instructions, turn=turn)
+        return await self._run(lane, ask)
 
     def stream(
         self,
@@ -80,8 +81,9 @@ class Session(View):
                 the last event.
         """
         self._open()
-        ask = asked(self._desk, input, output=output, model=model, instructions=instructions)
-        return Stream(lambda watch: self._run(replace(ask, turn=turn, watch=watch)))
+        desk = self._desk
+        ask = asked(desk, input, output=output, model=model, instructions=instructions, turn=turn)
+        return Stream(lambda watch: self._run(self._open(), replace(ask, watch=watch)))
 
     async def cancel(self) -> None:
         """Stop the running turn and wait until it's committed as cancelled."""
@@ -280,9 +282,15 @@ class Session(View):
         forked: Session = await self._desk.open(spec.id)
         return forked
 
-    async def _run(self, ask: Ask) -> TurnRecord:
+    def _run(self, lane: Lane, ask: Ask) -> Coroutine[Any, Any, TurnRecord]:
+        """Return the record of a turn, when awaited; elsewhere it runs only if that may be."""
+        roles = lane.live.roles
+        if lane.rules.on_busy != "fork" and (roles is None or roles.manager is None):
+            return lane.run(ask)
+        return self._run_anywhere(lane, ask)
+
+    async def _run_anywhere(self, lane: Lane, ask: Ask) -> TurnRecord:
         """Run a turn here; in a fork if this session is busy and that's the policy."""
-        lane = self._open()
         if (roles := lane.live.roles) is not None and roles.manager is not None:
             successor: Session | None = await roles.manager.route(lane.live)
             if successor is not None:

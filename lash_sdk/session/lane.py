@@ -5,20 +5,20 @@ The one live session behind all handles of an id: it runs one turn at a time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
 
 from ..dispatch.aside import Aside
 from ..dispatch.live import OPEN, Live
 from ..errors import LashError, RevisionConflict, SessionBusy, StoreError, TurnInterrupted
-from ..events import InputAccepted, SessionEvent
-from ..journal import Began, Closing, Journal
+from ..events import InputAccepted
+from ..journal import Began, Closing, Deed, Journal
+from ..json import maker
 from ..ports import Claim, Model
 from ..runner.ask import Options
 from ..runner.drive import Drive
-from ..turn import Turn
+from ..turn import Turn, begun
 from ..usage import Ledger, UsageReport, UsageRow
 from .asks import Ask, Rules, mint
 from .door import Door
@@ -29,7 +29,7 @@ from .output import Output
 from .record import TurnRecord, raise_failure, recorded
 from .recovery import Unfinished, rows_of, take_up, unfinished
 
-T = TypeVar("T")
+_accepted, _options = maker(InputAccepted), maker(Options)
 
 
 class Lane:
@@ -73,8 +73,8 @@ class Lane:
             ModelError: The model failed; the turn is committed as stopped.
             LashError: Nothing was committed; the session is as it was.
         """
-        queues = self.rules.on_busy == "queue"
-        place = None
+        live, queues = self.live, self.rules.on_busy == "queue"
+        place = unwatch = None
         try:
             claim = await self.door.enter(politely=queues)
         except SessionBusy:
@@ -85,9 +85,15 @@ class Lane:
         try:
             if claim is not None and claim.unfinished:
                 await self._clear_up(claim)
-            turn = self._begin(ask, claim)
-            record = await (turn if ask.watch is None else self._watched(ask.watch, turn))
+            waits = live.inbox if claim is None else claim.waiting
+            keys, sent = await take_in(live, ask.turn, self.door.waiting) if waits else ((), ())
+            event = _accepted(messages=(*sent, ask.message), inbox=keys)
+            if ask.watch is not None:
+                unwatch = live.listen(ask.watch)
+            record = await self._begin(ask, event, claim)
         finally:
+            if unwatch is not None:
+                unwatch()
             await self.door.leave(claim)
             await self.door.step_out(place)
         raise_failure(record)
@@ -192,33 +198,30 @@ class Lane:
             raise TurnInterrupted(self.live.id, found.turn)
         await self._again(found, claim, None)
 
-    async def _watched(
-        self, watch: Callable[[SessionEvent], None], turn: Awaitable[TurnRecord]
-    ) -> TurnRecord:
-        unwatch = self.live.listen(watch)
-        try:
-            return await turn
-        finally:
-            unwatch()
-
-    async def _begin(self, ask: Ask, claim: Claim | None) -> TurnRecord:
-        """Return the record of a new turn."""
+    def _begin(self, ask: Ask, event: InputAccepted, claim: Claim | None) -> Awaitable[TurnRecord]:
+        """Return the record of a new turn, when awaited."""
         live = self.live
         options = self._options(ask.model, ask.instructions, ask.output)
-        waits = live.inbox if claim is None else claim.waiting
-        keys, messages = await take_in(live, ask.turn, self.door.waiting) if waits else ((), ())
-        began = Began(
-            event=InputAccepted(messages=(*messages, ask.message), inbox=keys),
-            revision=live.revision,
-            leaf=live.graph.leaf,
-            limits=options.policy.limits,
-            model=ask.spec,
-            instructions=ask.instructions,
-            schema=options.schema,
-        )
-        fresh = Unfinished(turn=ask.turn or mint(), began=began, rows=())
-        seam = Journal if self.rules.durability == "effect" else None
-        return await self._drive(fresh, claim, options, ask.output, seam)
+        turn = begun(ask.turn or mint(), live.id, options.policy.limits, live.protocol_state)
+        if claim is not None and self.rules.durability == "effect":
+            began = Began(
+                event=event,
+                revision=live.revision,
+                leaf=live.graph.leaf,
+                limits=options.policy.limits,
+                model=ask.spec,
+                instructions=ask.instructions,
+                schema=options.schema,
+            )
+            self._keep(Journal, claim, Unfinished(turn=turn.id, began=began, rows=()))
+        return self._drive(Drive(live, turn, options), event, claim, ask.output)
+
+    def _keep(self, form: type[Journal], claim: Claim, known: Unfinished) -> None:
+        """Put what the turn hears on record, after what's *known* of it."""
+        live, turn, past = self.live, known.turn, known.rows
+        outside, instances = live.outside, live.instances
+        live.seam = form(live.store, claim, turn, outside=outside, instances=instances, past=past)
+        live.seam.begin(known.began)
 
     async def _again(
         self, found: Unfinished, claim: Claim, output: Output | None, form: type[Journal] = Journal
@@ -229,32 +232,27 @@ class Lane:
             output = Output.plain(began.schema)
         model = None if began.model is None else live.model(began.model)
         options = self._options(model, began.instructions, output)
-        return await self._drive(found, claim, options, output, form)
+        turn = begun(found.turn, live.id, began.limits, live.protocol_state)
+        self._keep(form, claim, found)
+        drive = Drive(live, turn, options)
+        return await self._drive(drive, began.event, claim, output, found.deeds)
 
     async def _drive(
         self,
-        begun: Unfinished,
+        drive: Drive,
+        event: InputAccepted,
         claim: Claim | None,
-        options: Options,
         output: Output | None,
-        seam: type[Journal] | None,
+        deeds: Sequence[Deed] = (),
     ) -> TurnRecord:
-        """Return the record of the turn, once it's durable; what it did before is in *begun*."""
-        live, began = self.live, begun.began
-        if claim is not None and seam is not None:
-            outside, instances, past = live.outside, live.instances, begun.rows
-            live.seam = seam(
-                live.store, claim, begun.turn, outside=outside, instances=instances, past=past
-            )
-            live.seam.begin(began)
-        turn = Turn(id=begun.turn, session=live.id, limits=began.limits, state=live.protocol_state)
-        drive = self.drive = Drive(live, turn, options)
+        """Return the record of the turn, once it's durable; *deeds* are what it did before."""
+        live, self.drive = self.live, drive
         self.feed.begin()
-        aside = live.aside = Aside(turn=turn.id)
+        aside = live.aside = Aside(turn=drive.turn.id)
         try:
-            if deeds := begun.deeds:
+            if deeds:
                 await take_up(live, deeds)
-            turn = await drive.run(began.event)
+            turn = await drive.run(event)
             if turn.revision is None:
                 await self._drop(turn, claim)
         except BaseException as error:
@@ -318,14 +316,12 @@ class Lane:
                 await live.store.journal_drop(claim, turn.id)
         live.roll_back()
 
-    def _options(
-        self, model: Model | None, instructions: str | None, output: Output | None
-    ) -> Options:
-        live = self.live
-        return Options(
-            model=model or self.model or live.model(live.policy.model),
-            policy=live.policy,
-            instructions=instructions,
+    def _options(self, model: Model | None, words: str | None, output: Output | None) -> Options:
+        policy = self.live.policy
+        return _options(
+            model=model or self.model or self.live.model(policy.model),
+            policy=policy,
+            instructions=words,
             schema=output.schema if output else None,
             fit=output.fit if output else None,
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final
 
 from ..dispatch.live import Live
 from ..errors import ContextOverflow, ModelError
-from ..json import JsonObject, frozen, plain
+from ..json import JsonObject, frozen, maker, plain
 from ..messages import Message
 from ..outcomes import Finished, Issue, Stopped, ToolRecord, TurnOutcome
 from ..turn import Turn
@@ -60,6 +60,9 @@ class TurnRecord:
         return {**{name: plain(getattr(self, name)) for name in shown}, "text": self.text}
 
 
+_record: Final = maker(TurnRecord)
+
+
 def recorded(live: Live, turn: Turn, output: Output | None, children: Usage) -> TurnRecord:
     """Return the record of a turn that's done; *children* is what others spent for it."""
     outcome = turn.outcome
@@ -68,7 +71,7 @@ def recorded(live: Live, turn: Turn, output: Output | None, children: Usage) -> 
     value: Any = outcome.value if isinstance(outcome, (Finished, Stopped)) else None
     if output is not None and isinstance(outcome, Finished) and outcome.tool is None:
         value = output.parse(outcome.text)
-    return TurnRecord(
+    return _record(
         id=turn.id,
         session=live.id,
         index=live.turns if committed else live.turns + 1,
@@ -89,10 +92,8 @@ def raise_failure(record: TurnRecord) -> None:
     outcome = record.outcome
     if not isinstance(outcome, Stopped) or outcome.reason != "provider_error":
         return
-    error: ModelError
+    error = ModelError(outcome.message, code=outcome.code)
     if outcome.code == "context_overflow":
         error = ContextOverflow(outcome.message)
-    else:
-        error = ModelError(outcome.message, code=outcome.code)
     error.turn = record
     raise error

@@ -19,9 +19,8 @@ from typing import Any, Final, TypeAlias
 from .. import events
 from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..errors import InvalidHistory, ProtocolError
-from ..graph import check_pairs
-from ..json import Json
-from ..messages import Message, Text, ToolCall, ToolResult, note
+from ..json import Json, maker
+from ..messages import Message, Text, ToolCall, ToolResult, new_message, note
 from ..outcomes import Cancelled, Issue, Stopped, StopReason, ToolRecord
 from ..protocol import STANDARD, Again, Call, Complete, Correct, End, Move, TurnProtocol
 from .state import Phase, Turn, changed
@@ -34,6 +33,8 @@ ANSWER_NOW: Final = (
     " you know; don't call tools."
 )
 LIMIT_REACHED: Final = "The turn was stopped: it reached its limit of {} model calls."
+
+_call, _ask, _pass = maker(ToolCall), maker(AskModel), maker(PassCheckpoint)
 
 
 def advance(
@@ -50,22 +51,19 @@ def advance(
             protocol made no legal move.
         InvalidHistory: Tool results or records don't pair with the calls.
     """
-    key = getattr(event, "key", None)
-    if key is not None and key != turn.key:
+    if isinstance(event, events.Reply) and event.key != turn.key:
         return turn, ()
     row = TABLE[turn.phase].get(type(event))
     if row is None:
-        raise ProtocolError(
-            f"turn {turn.id!r} can't take {type(event).__name__} while {turn.phase.value}"
-        )
+        said = f"can't take {type(event).__name__} while {turn.phase.value}"
+        raise ProtocolError(f"turn {turn.id!r} {said}")
     take, phases = row
     after = take(turn, event, protocol)
     if after is turn:
         return turn, ()
     if after.phase not in phases:
-        raise ProtocolError(
-            f"{type(event).__name__} can't lead from {turn.phase.value} to {after.phase.value}"
-        )
+        said = f"can't lead from {turn.phase.value} to {after.phase.value}"
+        raise ProtocolError(f"{type(event).__name__} {said}")
     while after.phase in idle:
         take, nothing = NOTHING_ADDED[after.phase]
         after = take(after, nothing, protocol)
@@ -106,8 +104,8 @@ def _aborted(turn: Turn, event: events.TurnAborted, protocol: TurnProtocol) -> T
 
 def _answered(turn: Turn, event: events.ModelAnswered, protocol: TurnProtocol) -> Turn:
     message, calls = own_ids(event.message, turn.key)
-    billed = changed(turn, **_bill(turn, event))
-    if (wrong := _unfit(message)) is not None:
+    billed = _billed(turn, event)
+    if wrong := _unfit(message):
         issue = Issue(kind="model", code="invalid_answer", message=wrong)
         return _stop(billed, "provider_error", issue=issue)
     after_tools = bool(turn.messages) and turn.messages[-1].role == "tool"
@@ -121,15 +119,16 @@ def _answered(turn: Turn, event: events.ModelAnswered, protocol: TurnProtocol) -
 def _failed(turn: Turn, event: events.ModelFailed, protocol: TurnProtocol) -> Turn:
     outcome = Stopped(reason=event.reason, code=event.issue.code, message=event.issue.message)
     issues = (*turn.issues, event.issue)
-    bill = _bill(turn, event)
-    return _next(turn, Phase.SETTLING, issues=issues, outcome=outcome, **bill)
+    return _next(_billed(turn, event), Phase.SETTLING, issues=issues, outcome=outcome)
 
 
 def _tooled(turn: Turn, event: events.ToolsFinished, protocol: TurnProtocol) -> Turn:
-    calls = turn.messages[-1]
-    check_pairs((calls, event.results))
-    if [call.id for call in calls.calls] != [record.call for record in event.records]:
-        raise InvalidHistory(f"turn {turn.id!r}: expected one record per call")
+    asked = [call.id for call in turn.messages[-1].calls]
+    for answers in (event.results.results, event.records):
+        if (found := [each.call for each in answers]) != asked:
+            raise InvalidHistory(
+                f"turn {turn.id!r}: expected results for {asked!r}, found {found!r}"
+            )
     values, issues = turn.values + event.records, turn.issues + event.issues
     turn = changed(turn, values=values, issues=issues)
     if event.abort is not None:
@@ -249,13 +248,13 @@ def _next(turn: Turn, phase: Phase, *, added: tuple[Message, ...] = (), **change
     return changed(turn, phase=phase, step=step, key=f"{turn.id}/{step}", **changes)
 
 
-def _bill(turn: Turn, event: events.ModelAnswered | events.ModelFailed) -> dict[str, Any]:
-    """Return what changes with the call's cost in the books, whatever came of it."""
+def _billed(turn: Turn, event: events.ModelAnswered | events.ModelFailed) -> Turn:
+    """Return the turn with the call's cost in the books, whatever came of it."""
     iteration = turn.iteration + 1
     if not event.usage:
-        return {"iteration": iteration}
+        return changed(turn, iteration=iteration)
     rows = (*turn.rows, events.usage_row(event, turn.id, turn.session))
-    return {"iteration": iteration, "usage": turn.usage + event.usage, "rows": rows}
+    return changed(turn, iteration=iteration, usage=turn.usage + event.usage, rows=rows)
 
 
 def own_ids(message: Message, key: str) -> tuple[Message, tuple[ToolCall, ...]]:
@@ -270,24 +269,24 @@ def own_ids(message: Message, key: str) -> tuple[Message, tuple[ToolCall, ...]]:
     ids = [f"{base}_{at}" for at in range(len(asked))]
     if ids == [call.id for call in asked]:
         return message, asked
-    calls = [
-        ToolCall(id=id, name=call.name, arguments=call.arguments)
-        for id, call in zip(ids, asked, strict=True)
-    ]
+    calls = tuple(
+        [
+            _call(id=id, name=call.name, arguments=call.arguments)
+            for id, call in zip(ids, asked, strict=True)
+        ]
+    )
     own = iter(calls)
     parts = tuple([next(own) if type(part) is ToolCall else part for part in message.parts])
-    return Message(role=message.role, parts=parts, origin=message.origin), tuple(calls)
+    return new_message(role=message.role, parts=parts, origin=message.origin), calls
 
 
-def _unfit(message: Message) -> str | None:
-    """Return why no history could hold *message* as an answer, if so."""
-    if message.role != "assistant":
-        return f"expected an assistant message, found {message.role!r}"
+def _unfit(message: Message) -> str:
+    """Return why no history could hold *message* as an answer; empty if one could."""
     try:
-        message.check()
+        role = message.check().role
     except InvalidHistory as error:
         return str(error)
-    return None
+    return "" if role == "assistant" else f"expected an assistant message, found {role!r}"
 
 
 def _lost(call: ToolCall) -> ToolRecord:
@@ -337,13 +336,9 @@ NOTHING_ADDED: Final[Mapping[Phase, tuple[Take, events.Event]]] = {
 
 WANTS: Final[Mapping[Phase, Callable[[Turn], Effect]]] = {
     Phase.PREPARING: lambda turn: Prepare(key=turn.key, first=turn.step == 1),
-    Phase.ASKING: lambda turn: AskModel(
-        key=turn.key, messages=turn.messages, iteration=turn.iteration
-    ),
+    Phase.ASKING: lambda turn: _ask(key=turn.key, messages=turn.messages, iteration=turn.iteration),
     Phase.CALLING: lambda turn: CallTools(key=turn.key, calls=turn.messages[-1].calls),
-    Phase.CHECKING: lambda turn: PassCheckpoint(
-        key=turn.key, checkpoint=turn.checkpoint or "after_work"
-    ),
+    Phase.CHECKING: lambda turn: _pass(key=turn.key, checkpoint=turn.checkpoint or "after_work"),
     Phase.SETTLING: lambda turn: WriteCommit(key=turn.key),
 }
 """What a turn wants in each phase; in the others it waits for nothing."""
