@@ -39,7 +39,7 @@ def test_every_point_has_a_ruling() -> None:
     found = points(golden(), "kill", "cancel", "fault")
 
     assert [] == [str(point) for point in found if point.ruling is None]
-    assert 115 == len(found)
+    assert 123 == len(found)
 
 
 @pytest.mark.parametrize("store", ["memory", "sqlite"])

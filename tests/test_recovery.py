@@ -25,7 +25,6 @@ from lash_sdk.errors import (
     SessionBusy,
     StoreCorrupt,
     StoreError,
-    StoreFull,
     TurnInterrupted,
 )
 from lash_sdk.graph import chain
@@ -753,66 +752,6 @@ async def test_a_lost_turn_does_not_stand_in_the_way(store: MemoryStore) -> None
 # --- rows ----------------------------------------------------------------------
 
 
-class Counting(MemoryStore):
-    """
-    Counts what it's asked to make durable, and may be full.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.puts: list[list[str]] = []
-        self.full_at = -1
-
-    async def journal_put(self, claim: Claim, rows: Sequence[JournalRow]) -> None:
-        if len(self.puts) == self.full_at:
-            raise StoreFull("no room")
-        self.puts.append([row.kind for row in rows])
-        await super().journal_put(claim, rows)
-
-
-async def test_rows_wait_until_something_depends_on_them() -> None:
-    """
-    A plain turn is one write before the model and its commit; calls that begin
-    together share a write.
-    """
-    store, bench = Counting(), Bench("rerun")
-    calls = reply(calls=[call("charge"), call("charge")])
-    async with opened(store, "plain", calls, "done", tools=bench.tools) as session:
-        await session.run("go")
-        assert [["input"]] == store.puts
-        store.puts.clear()
-        await session.run("go")
-
-    assert [["input"], ["event", "intent", "intent"], ["result"], ["result"]] == store.puts
-    assert () == tuple(await store.journal("s"))
-
-
-@pytest.mark.parametrize("at", [0, 1, 2])
-async def test_an_effect_does_not_begin_if_its_rows_cannot_be_kept(at: int) -> None:
-    """
-    Neither a model call nor a tool; what was kept can be resumed.
-    """
-    store, bench = Counting(), Bench("rerun")
-    store.full_at = at
-    asked: list[int] = []
-
-    def calls(request: ModelRequest) -> Reply:
-        asked.append(1)
-        return reply(calls=[call("charge")])
-
-    async with opened(store, calls, "done", tools=bench.tools) as session:
-        with pytest.raises(StoreFull):
-            await session.run("go")
-        assert (at > 0) == bool(asked)
-        assert (["charge"] if at == 2 else []) == bench.ran
-        assert (at > 0) == session.interrupted
-        store.full_at = -1
-        if at:
-            again = await session.resume()
-            assert again is not None and "done" == again.text
-        assert (["charge"] if at == 2 else []) == bench.ran
-
-
 class Loses(MemoryStore):
     """
     Does what it's asked once, and loses the reply; then it may be away for a while.
@@ -836,10 +775,6 @@ class Loses(MemoryStore):
     async def receipt(self, session: str, operation: str) -> Receipt | None:
         self.lose("receipt")
         return await super().receipt(session, operation)
-
-    async def journal_put(self, claim: Claim, rows: Sequence[JournalRow]) -> None:
-        await super().journal_put(claim, rows)
-        self.lose("journal_put")
 
     async def release(self, claim: Claim) -> None:
         await super().release(claim)
@@ -872,19 +807,6 @@ async def test_a_commit_that_nobody_can_ask_about_is_found_by_the_next_turn() ->
     async with opened(store, "more") as session:
         assert 1 == session.revision and not session.interrupted
         assert 2 == (await session.run("on")).index
-
-
-async def test_a_turn_whose_input_cannot_be_recorded_leaves_nothing() -> None:
-    """
-    Not even the row of which nobody knew that it was there.
-    """
-    store = Loses("journal_put")
-    async with opened(store, "done") as session:
-        with pytest.raises(StoreError):
-            await session.run("go")
-        assert not session.interrupted
-        assert () == tuple(await store.journal("s"))
-        assert "done" == (await session.run("again")).text
 
 
 def test_a_blob_is_not_a_part_of_a_rows_body() -> None:

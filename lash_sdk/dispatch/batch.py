@@ -94,8 +94,6 @@ class Batch:
                 text = call.arguments
                 live.watch(ToolStarted(turn=turn, call=call.id, name=call.name, arguments=text))
             self._close(at, await Calling(live, turn, key, call).run(intent))
-            if live.seam.keeps and len(self._done) < len(self._calls):
-                await live.seam.flush()
         except (asyncio.CancelledError, KeyboardInterrupt):
             raise
         except BaseException as error:

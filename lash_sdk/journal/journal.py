@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from ..commits import Component
-from ..effects import CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
+from ..effects import AskModel, CallTools, Effect, PassCheckpoint, Prepare, WriteCommit
 from ..errors import StoreCorrupt
 from ..events import CheckpointPassed, Event, TurnPrepared, TurnStopped
 from ..hooks.plugin import Plugin
@@ -19,8 +20,8 @@ from . import facts
 from .seam import Do, Seam
 
 
-class _Write(asyncio.Future[None]):
-    """The end of a write, for all who wait: being cancelled, one of them ends it for nobody."""
+class _Write(asyncio.Task[Exception | None]):
+    """A write on its way, for all who wait: being cancelled, one of them ends it for nobody."""
 
     def cancel(self, msg: object = None) -> bool:
         """Return False."""
@@ -31,9 +32,11 @@ class Journal(Seam):
     """
     The record of one turn, and the seam that keeps it.
 
-    Rows wait until something depends on them: an effect that reaches outside
-    begins only once they're durable. What was on record already is answered
-    from there, and nothing behind it runs again.
+    Rows are written behind, in their order, one write after the other: those that
+    came within one pass of the loop, or while a write was on its way, share the next.
+    A tool and a plugin that isn't part of a model call begin only once the rows before
+    are durable. A model is asked meanwhile: that may be done again. What was on record
+    already is answered from there, and nothing behind it runs again.
     """
 
     closing = False
@@ -54,8 +57,6 @@ class Journal(Seam):
 
         Plugin *instances* are as the turn found them when it began.
         """
-        self.recalled = False
-        self.broken: Exception | None = None
         self.flushed = bool(past)
         self._store = store
         self._claim = claim
@@ -67,8 +68,7 @@ class Journal(Seam):
         self._left = {(r.key, r.kind): at for at, r in enumerate(past) if r.kind != facts.DEED}
         self._applied = 0
         self._rows: list[JournalRow] = []
-        self._made = 0
-        self._safe = 0
+        self._made = self._asked = self._tried = 0  # counts of rows
         self._writing: _Write | None = None
 
     @property
@@ -90,7 +90,8 @@ class Journal(Seam):
             return known
         outside = type(effect) in self._outside
         if outside and self._rows:
-            await self.flush()
+            self._write()
+            await (asyncio.sleep(0) if isinstance(effect, AskModel) else self.flush())
         event = await do(effect)
         if not isinstance(effect, (CallTools, WriteCommit)) and (outside or _says(event)):
             self.hear(effect.key, event)
@@ -102,19 +103,17 @@ class Journal(Seam):
 
     def call(self, key: str) -> tuple[facts.Intent | None, facts.CallResult | None]:
         """Return what's on record of the call *key*."""
-        if not self._left:
-            return None, None
         return self._take(key, facts.INTENT), self._take(key, facts.RESULT)
 
     async def intend(self, key: str, intent: facts.Intent) -> None:
         """Return once it's durable that the call *key* is about to be made."""
         self._add(key, facts.INTENT, intent)
-        await asyncio.sleep(0)  # calls that are ready in this pass share the flush
         await self.flush()
 
     def finish(self, key: str, result: facts.CallResult) -> None:
         """Record what came of the call *key*."""
         self._add(key, facts.RESULT, result)
+        self._write()
 
     def did(self, deed: facts.Deed) -> None:
         """Record what the turn did beside its effects; the same again is once."""
@@ -123,27 +122,40 @@ class Journal(Seam):
     async def flush(self) -> None:
         """Return once everything so far is durable."""
         wanted = self._made
-        while self._safe < wanted:
-            if self._writing is None:
-                await self._write()
-            else:
-                await self._writing
+        while self._made - len(self._rows) < wanted:
+            error = await self._write()
+            if error is not None and self._tried >= wanted:  # an older write is tried again
+                self.broken = error
+                raise error
 
-    async def _write(self) -> None:
-        rows = tuple(self._rows)
-        self._writing = _Write()
+    async def settled(self) -> None:
+        """Return once no write is on its way, also if cancelled; no call is begun any more."""
+        while self._writing is not None:
+            with suppress(asyncio.CancelledError):  # it's counted all the same
+                await self._writing
+        self._rows = [row for row in self._rows if row.kind != facts.INTENT]  # those never were
+
+    def _write(self) -> _Write:
+        """Return the write that's on its way; it begins in the loop's next pass."""
+        self._asked = self._made
+        if self._writing is None:
+            self._writing = _Write(self._put())
+        return self._writing
+
+    async def _put(self) -> Exception | None:
+        """Return why what's recorded couldn't be written; None once it's durable."""
+        rows, failed = tuple(self._rows), None
+        self._tried = self._made
         try:
             await self._store.journal_put(self._claim, rows)
-        except Exception as error:
-            self.broken = error
-            raise
-        else:
             del self._rows[: len(rows)]
-            self._safe += len(rows)
             self.flushed = True
-        finally:
-            self._writing.set_result(None)
-            self._writing = None
+        except Exception as error:
+            failed = error
+        self._writing = None
+        if failed is None and self._made - len(self._rows) < self._asked:
+            self._write()
+        return failed
 
     def _add(self, key: str, kind: str, body: facts.Row) -> None:
         if self._instances and not isinstance(body, (facts.Began, facts.Deed)):
@@ -198,12 +210,10 @@ class Closing(Journal):
 
     async def perform(self, effect: Effect, do: Do) -> Event:
         """Return the event on record; without one, that the turn is discarded."""
-        if isinstance(effect, WriteCommit):
-            return await do(effect)
-        if isinstance(effect, CallTools):
-            begun = any(key.startswith(f"{effect.key}/") for key, _kind in self._left)
-            if begun:
-                return await do(effect)
+        calls = f"{effect.key}/" if isinstance(effect, CallTools) else None
+        begun = calls and any(key.startswith(calls) for key, _kind in self._left)
+        if begun or isinstance(effect, WriteCommit):
+            return await super().perform(effect, do)
         known = self._recall(effect) if self._left else None
         self.recalled = known is not None
         return known or TurnStopped(reason="discarded")

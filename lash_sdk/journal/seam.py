@@ -59,3 +59,6 @@ class Seam:
 
     async def flush(self) -> None:
         """Return once everything so far is durable."""
+
+    async def settled(self) -> None:
+        """Return once no write is on its way, also if cancelled; no call is begun any more."""

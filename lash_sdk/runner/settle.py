@@ -62,6 +62,8 @@ class Settling:
         if self._live.aside is not None and self._live.aside.away:
             await self._settle_children()
         commit = self._build(messages)
+        if self._live.seam.keeps:
+            await self._live.seam.settled()  # rows that came after the commit would stay
         receipt = await self._write(commit)
         self._adopt(commit, receipt)
         return _accepted(key=self._effect.key, revision=receipt.revision, messages=messages)

@@ -277,6 +277,7 @@ class Lane:
     async def _lose(self, turn: Turn, claim: Claim | None, error: BaseException) -> None:
         """Put the session back; what the turn did stays on record where that helps."""
         live, seam = self.live, self.live.seam
+        await seam.settled()
         helps = (StoreError, RevisionConflict, SessionBusy)
         if not seam.flushed or (isinstance(error, LashError) and not isinstance(error, helps)):
             await self._drop(turn, claim)
@@ -310,8 +311,7 @@ class Lane:
         live.pending += turn.rows
         if aside is not None:
             live.pending += aside.rows.values()
-        broken = live.seam.broken is not None
-        if claim is not None and (live.seam.flushed or children or broken):
+        if claim is not None and (live.seam.keeps or children):
             with suppress(LashError):
                 await live.store.journal_drop(claim, turn.id)
         live.roll_back()

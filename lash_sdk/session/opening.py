@@ -198,8 +198,7 @@ async def _inherited(live: Live, head: Head) -> Ledger:
             async for page in live.store.load(origin):
                 if page.revision <= upto:
                     ledger.add(page.usage)
-            found = await live.store.head(origin)
-            if found is None:
+            if (found := await live.store.head(origin)) is None:
                 break
             head = found
     return ledger

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 
 from ..dispatch.live import Live
 from ..errors import InvalidInput, SessionBusy, StoreCorrupt
@@ -147,10 +146,9 @@ async def fork_journal(live: Live, id: str, turn: str) -> None:
 
 def _turns(rows: Iterable[JournalRow]) -> list[Unfinished]:
     turns = []
-    rows = [row for row in rows if row.turn != SPENT]
-    ordered = sorted(rows, key=lambda row: row.turn)  # stable: each turn's keep their order
-    for turn, group in groupby(ordered, key=lambda row: row.turn):
-        kept = tuple(group)
+    left = [row for row in rows if row.turn != SPENT]
+    for turn in dict.fromkeys([row.turn for row in left]):
+        kept = tuple([row for row in left if row.turn == turn])
         if kept[0].kind != INPUT:
             raise StoreCorrupt(f"the journal of turn {turn!r} doesn't say how it began")
         began = read_row(kept[0])

@@ -44,8 +44,7 @@ class GatedStore(Store):
     A store behind the gate.
 
     Attributes:
-        wrote: Told of each attempt to write journal rows once it's over, and whether
-            it failed.
+        wrote: Told of each attempt to write journal rows once it's over.
     """
 
     capabilities: ClassVar[frozenset[str]] = BASE | {"observe", "vacuum"}
@@ -53,7 +52,7 @@ class GatedStore(Store):
     def __init__(self, inner: Store, gate: Gate) -> None:
         self._inner = inner
         self._gate = gate
-        self.wrote: Callable[[Sequence[JournalRow], bool], None] = lambda rows, failed: None
+        self.wrote: Callable[[Sequence[JournalRow]], None] = lambda rows: None
 
     async def _through(self, name: str, do: Callable[[], Awaitable[T]]) -> T:
         gate = self._gate
@@ -118,12 +117,10 @@ class GatedStore(Store):
 
     async def journal_put(self, claim: Claim, rows: Sequence[JournalRow]) -> None:
         """Ask what's behind, through the gate."""
-        failed = True
         try:
             await self._through("journal_put", lambda: self._inner.journal_put(claim, rows))
-            failed = False
         finally:
-            self.wrote(rows, failed)
+            self.wrote(rows)
 
     async def journal(self, session: str) -> Sequence[JournalRow]:
         """Ask what's behind, through the gate."""
@@ -155,6 +152,8 @@ class StrictModel:
 
     Attributes:
         refused: What was wrong with histories, a sentence each.
+        asked: How often it was.
+        paced: Awaited before a call begins.
         meanwhile: Awaited while the calls are being streamed.
     """
 
@@ -164,6 +163,8 @@ class StrictModel:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self.refused: list[str] = []
+        self.asked = 0
+        self.paced: Callable[[], Awaitable[None]] | None = None
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
     async def answer(self, request: ModelRequest, emit: Emit) -> ModelAnswer:
@@ -174,6 +175,9 @@ class StrictModel:
             ModelError: No provider would take the history.
         """
         gate = self._gate
+        self.asked += 1
+        if self.paced is not None:
+            await self.paced()
         operation = gate.begin("model")
         await gate.reach(operation)
         history = list(request.history)

@@ -5,6 +5,10 @@ The reference turn: what a crash is tried on.
 "also" into the inbox; `note` runs and its result is kept; `send` runs; a checkpoint
 takes what waits; the model answers; the turn is committed. Before it there is a turn
 already. `STAGES` is where sessions and background tasks will join.
+
+Rows are written behind. So that the trace has one order, the client waits until the
+input is written, `send` until the result of `note` is, and the model's second call until
+both results are: two tools that end in one pass of the loop would share a write.
 """
 
 from __future__ import annotations
@@ -46,6 +50,32 @@ class Stage:
     hand: Hand | None = None
 
 
+class Pace:
+    """
+    Told of each attempt to write rows once it's over, well or badly.
+
+    Attributes:
+        keeps: Whether anybody waits for anything.
+    """
+
+    def __init__(self, keeps: bool) -> None:
+        self.keeps = keeps
+        self._tried: set[tuple[str, str]] = set()
+        self._told = asyncio.Event()
+
+    def __call__(self, rows: Sequence[JournalRow]) -> None:
+        """Take note."""
+        self._tried |= {(row.kind, row.key) for row in rows}
+        self._told.set()
+
+    async def past(self, kind: str, count: int) -> None:
+        """Return once so many rows of a *kind* were tried, and the next write has begun."""
+        while self.keeps and sum(each == kind for each, _ in self._tried) < count:
+            self._told.clear()
+            await self._told.wait()
+        await asyncio.sleep(0)
+
+
 @dataclass(slots=True, kw_only=True)
 class Opened:
     """A session in an app of its own, with what stands behind it."""
@@ -53,6 +83,7 @@ class Opened:
     session: Session
     model: StrictModel
     store: GatedStore
+    pace: Pace
 
 
 @asynccontextmanager
@@ -60,27 +91,27 @@ async def opened(stage: Stage, *, first: bool = False) -> AsyncGenerator[Opened]
     """Yield the session, opened anew; *first* paces the tools."""
     store = GatedStore(stage.place.store(), stage.gate)
     model = StrictModel(stage.gate)
-    kept = asyncio.Event()
+    pace = store.wrote = Pace(first)
 
-    def wrote(rows: Sequence[JournalRow], failed: bool) -> None:
-        if failed or any(row.kind == "result" for row in rows):
-            kept.set()
+    async def sends() -> None:
+        await pace.past("result", 1)
 
-    async def paced() -> None:
-        await kept.wait()
+    async def asks() -> None:
+        await pace.past("result", 2 * (model.asked - 1))
 
-    store.wrote = wrote
-    made = tools(stage.gate, stage.ledger, paced if first else None)
+    model.paced = asks
+    made = tools(stage.gate, stage.ledger, sends)
     async with (
         Lash(model=model, store=store, tools=made, autoload=False) as lash,
         lash.session(stage.place.session) as session,
     ):
-        model.meanwhile = lambda: client(session, stage.ack)
-        yield Opened(session=session, model=model, store=store)
+        model.meanwhile = lambda: client(session, stage.ack, pace)
+        yield Opened(session=session, model=model, store=store, pace=pace)
 
 
-async def client(session: Session, ack: Ack) -> None:
+async def client(session: Session, ack: Ack, pace: Pace) -> None:
     """Put "also" in; if that fails it's tried again later, under the same key."""
+    await pace.past("input", 1)
     with suppress(StoreError):
         await session.enqueue("also", key="k")
         ack("input", "k")
@@ -121,6 +152,7 @@ async def play(stage: Stage) -> Played:
             stage.hand.task = task
         await asyncio.wait([task], timeout=PATIENCE)
         stage.gate.shut()
+        on.pace.keeps = False
         if not task.done():
             played.wrong.append("the turn hangs")
             task.cancel()
