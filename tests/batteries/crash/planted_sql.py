@@ -9,7 +9,6 @@ from typing import Any
 
 import apsw
 
-from lash_sdk.commits import Commit
 from lash_sdk.errors import LashError, StoreError
 from lash_store_sqlite import commits, connection, journal, writer
 
@@ -26,8 +25,8 @@ def parts_apart() -> AbstractContextManager[None]:
     """A commit's nodes are written in another transaction than its head."""
     honest = commits._put_parts  # pyright: ignore[reportPrivateUsage]
 
-    def put(db: apsw.Connection, commit: Commit, session: int, first: int) -> None:
-        honest(db, commit, session, first)
+    def put(db: apsw.Connection, body: commits.Body, session: int, first: int) -> None:
+        honest(db, body, session, first)
         cut(db)
 
     return swapped(commits, "_put_parts", put)
@@ -37,10 +36,10 @@ def journal_cleared_apart() -> AbstractContextManager[None]:
     """The journal is cleared before the turn is there."""
     honest = commits._insert  # pyright: ignore[reportPrivateUsage]
 
-    def insert(db: apsw.Connection, body: Any, place: Any, keys: Any) -> Any:
+    def insert(db: apsw.Connection, body: Any, start: Any, base: Any) -> Any:
         db.execute("delete from journal where turn=?", (body.commit.turn,))
         cut(db)
-        return honest(db, body, place, keys)
+        return honest(db, body, start, base)
 
     return swapped(commits, "_insert", insert)
 

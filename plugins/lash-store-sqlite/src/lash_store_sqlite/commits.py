@@ -8,32 +8,42 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from lash_sdk.commits import Receipt, chain_hash, part_hash
-from lash_sdk.errors import InvalidHistory, InvalidInput, OperationMismatch, RevisionConflict
+from lash_sdk.errors import (
+    InvalidHistory,
+    InvalidInput,
+    OperationMismatch,
+    RevisionConflict,
+    SessionDeleted,
+)
 
 from . import inbox, places
 from .deletion import orphan
-from .ids import find, first_key, joined, split
+from .ids import find, first_key, split
 from .pieces import attach, put_components, put_rows, put_usage
-from .schema import PARTS
+from .places import Place
+from .schema import DELETED, PARTS
 
 if TYPE_CHECKING:
     import apsw
 
     from lash_sdk.commits import Commit
 
-    from .places import Place
-
-_NEXT: Final = """
+# all that a commit has to know, in one statement
+_START: Final = f"""
 select max(
     (select coalesce(max(key), 0) from commits),
     (select coalesce(max(head), 0) from sessions where state = 2)
   ) + 1,
   exists (select 1 from commits where operation=?1),
-  exists (select 1 from aliases where turn=?1)
-"""
+  exists (select 1 from aliases where turn=?1),
+  exists (select 1 from sessions w where w.parent = s.key and w.pending = ?1),
+  exists (select 1 from journal j where j.session = s.key and j.turn = ?3),
+  {places.COLUMNS}
+from (select 1) left join sessions s on s.id = ?2 {places.JOINS}
+"""  # noqa: S608 - ours
 _SAME: Final = """
 select c.key, c.hash, p.hash, c.revision
 from commits c join sessions s on s.key = c.session
@@ -44,6 +54,7 @@ _HEAD: Final = """
 update sessions set state=1, head=?, updated=?, parent=?, pending=? where key=?
 """
 _COMMIT: Final = "insert into commits values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ALIAS: Final = "insert into aliases values (?, ?, ?)"
 _NODE: Final = "insert into nodes values (?, ?, ?)"
 _CHILD: Final = """
 with recursive line (key) as (
@@ -63,11 +74,33 @@ class Body:
     Attributes:
         hashes: The part hashes, in order, as the chain takes them.
         size: Bytes that it brings.
+        odd: The nodes whose ids don't follow from the operation's, by their place.
     """
 
     commit: Commit
     hashes: list[str]
     size: int
+    odd: frozenset[int]
+
+
+class Start(NamedTuple):
+    """
+    What's there before a commit is put in.
+
+    Attributes:
+        key: The commit's.
+        known: Whether any session has a commit of that operation.
+        aliased: Whether a node has an id of the kind that the commit's get.
+        waited: Whether sessions wait for it.
+        journaled: Whether its turn has rows.
+    """
+
+    key: int
+    known: bool
+    aliased: bool
+    waited: bool
+    journaled: bool
+    place: Place
 
 
 def body(commit: Commit, limit: int | None) -> Body:
@@ -84,7 +117,9 @@ def body(commit: Commit, limit: int | None) -> Body:
     size += sum([blob.size for blob in commit.blobs])
     if limit is not None and size > limit:
         raise InvalidInput(f"commit {commit.operation!r}: expected {limit} bytes, found {size}")
-    return Body(commit, [part_hash(part) for part in parts], size)
+    usual = commit.operation + ":"
+    odd = [at for at, node in enumerate(commit.nodes) if node.id != f"{usual}{at}"]
+    return Body(commit, [part_hash(part) for part in parts], size, frozenset(odd))
 
 
 def apply(db: apsw.Connection, body: Body) -> Receipt:
@@ -97,14 +132,12 @@ def apply(db: apsw.Connection, body: Body) -> Receipt:
         InvalidInput: A blob, an inbox key or a child isn't there.
     """
     commit = body.commit
-    place = places.find(db, commit.session)
-    key, known, aliased = next(db.execute(_NEXT, (commit.operation,)))
-    if known and (receipt := landed(db, body)):
+    start = _start(db, commit)
+    if start.known and (receipt := landed(db, body)):
         return receipt
-    if (actual := place.revision or 0) != commit.expected:
+    if (actual := start.place.revision or 0) != commit.expected:
         raise RevisionConflict(commit.session, expected=commit.expected, actual=actual)
-    base = _check(db, commit, place, free=not (known or aliased))
-    return _insert(db, body, place, (key, base))
+    return _insert(db, body, start, _check(db, body, start))
 
 
 def landed(db: apsw.Connection, body: Body) -> Receipt | None:
@@ -127,17 +160,24 @@ def landed(db: apsw.Connection, body: Body) -> Receipt | None:
 # --- what it stands on ---------------------------------------------------------
 
 
-def _check(db: apsw.Connection, commit: Commit, place: Place, *, free: bool) -> int | None:
-    """
-    Return the key of the node that the commit's own stand on, or of its leaf.
+def _start(db: apsw.Connection, commit: Commit) -> Start:
+    key, known, aliased, waited, journaled, *found = next(
+        db.execute(_START, (commit.operation, commit.session, commit.turn))
+    )
+    place = Place() if found[0] is None else Place(*found)
+    if place.state == DELETED:
+        raise SessionDeleted(commit.session)
+    return Start(key, known, aliased, waited, journaled, place)
 
-    *free* says that no node has an id of the kind that the commit's get.
-    """
-    parent = commit.nodes[0].parent if commit.nodes else commit.leaf
-    base = parent
+
+def _check(db: apsw.Connection, body: Body, start: Start) -> int | None:
+    """Return the key of the node that the commit's own stand on, or of its leaf."""
+    commit = body.commit
+    base = parent = commit.nodes[0].parent if commit.nodes else commit.leaf
+    free = not (start.known or start.aliased or body.odd)
     seen: set[str] = set()
-    for ordinal, node in enumerate(commit.nodes):
-        if node.id in seen or _taken(db, node.id, commit, ordinal, free=free):
+    for node in commit.nodes:
+        if not free and (node.id in seen or find(db, node.id) is not None):
             raise InvalidHistory(f"node {node.id!r} is there already")
         if node.parent != parent:
             raise InvalidHistory(
@@ -147,13 +187,7 @@ def _check(db: apsw.Connection, commit: Commit, place: Place, *, free: bool) -> 
         seen.add(parent)
     if commit.leaf != parent:
         raise InvalidHistory(f"leaf {commit.leaf!r} isn't the last node {parent!r}")
-    return None if base is None else places.reach(db, place, base)
-
-
-def _taken(db: apsw.Connection, id: str, commit: Commit, ordinal: int, *, free: bool) -> bool:
-    if free and id == joined(commit.operation, ordinal):
-        return False
-    return find(db, id) is not None
+    return None if base is None else places.reach(db, start.place, base)
 
 
 def _manifest(db: apsw.Connection, commit: Commit, place: Place) -> int | None:
@@ -168,16 +202,16 @@ def _manifest(db: apsw.Connection, commit: Commit, place: Place) -> int | None:
 # --- what it writes ------------------------------------------------------------
 
 
-def _insert(db: apsw.Connection, body: Body, place: Place, keys: tuple[int, int | None]) -> Receipt:
+def _insert(db: apsw.Connection, body: Body, start: Start, base: int | None) -> Receipt:
     """Write everything; whatever fails, the caller rolls it back."""
     commit = body.commit
-    key, base = keys
+    key, place = start.key, start.place
     at = commit.at or time.time()
     session = places.named(db, commit.session, place)
     manifest = _manifest(db, commit, place)
     inbox.consume(db, session, commit)
     _show(db, session, place.pending, commit)
-    _put_parts(db, commit, session, first := first_key(key))
+    _put_parts(db, body, session, first := first_key(key))
     maker = place.parent if commit.parent is None else places.named(db, commit.parent)
     pending = place.pending if commit.pending is None else commit.pending
     hash = chain_hash(_hex(place.hash), commit.operation, body.hashes)
@@ -202,22 +236,24 @@ def _insert(db: apsw.Connection, body: Body, place: Place, keys: tuple[int, int 
         ),
     )
     db.execute(_HEAD, (key, at, maker, pending, session))
-    if commit.turn is not None:
+    if start.journaled:
         db.execute("delete from journal where session=? and turn=?", (session, commit.turn))
-    orphan(db, session, commit.operation)
+    if start.waited:
+        orphan(db, session, commit.operation)
     return _receipt(commit, commit.expected + 1, key)
 
 
-def _put_parts(db: apsw.Connection, commit: Commit, session: int, first: int) -> None:
+def _put_parts(db: apsw.Connection, body: Body, session: int, first: int) -> None:
     """Write the parts under their keys, components apart: those are in the manifest."""
-    rows = []
-    for key, node in enumerate(commit.nodes, first):
-        if node.id != joined(commit.operation, key - first):
-            db.execute("insert into aliases values (?, ?, ?)", (*split(node.id), key))
-        rows.append((key, node.kind, node.data))
-    if rows:
+    commit = body.commit
+    for at in body.odd:
+        db.execute(
+            "insert into aliases values (?, ?, ?)", (*split(commit.nodes[at].id), first + at)
+        )
+    if commit.nodes:
+        rows = [(key, node.kind, node.data) for key, node in enumerate(commit.nodes, first)]
         db.executemany(_NODE, rows)
-    index = first + len(rows) + len(commit.components)
+    index = first + len(commit.nodes) + len(commit.components)
     attach(db, commit.blobs, index)
     put_usage(db, commit, session, index := index + len(commit.blobs))
     index += len(commit.usage) + len(commit.consumed) + len(commit.children)

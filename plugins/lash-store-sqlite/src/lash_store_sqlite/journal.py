@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from lash_sdk.commits import part_hash
-from lash_sdk.errors import SessionBusy, StoreCorrupt
+from lash_sdk.errors import SessionBusy, SessionDeleted, StoreCorrupt
 from lash_sdk.json import decode, encode
 from lash_sdk.messages import Blob
 from lash_sdk.ports import JournalRow
@@ -19,6 +19,7 @@ from lash_sdk.ports import JournalRow
 from . import places
 from .deletion import orphan
 from .pieces import blob_key, keep
+from .schema import DELETED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,10 +35,10 @@ Row: TypeAlias = tuple[str, str, str, bytes, bytes | None, bytes]
 """Turn, key, kind, body, what it refers to, hash."""
 
 _STATE: Final = """
-select generation, (select revision from commits c where c.key = s.head),
+select s.state, s.generation, coalesce(c.revision, 0),
   exists (select 1 from journal j where j.session = s.key),
   exists (select 1 from inbox i where i.session = s.key and i.body is not null)
-from sessions s where s.key=?
+from sessions s left join commits c on c.key = s.head where s.id=?
 """
 _FENCE: Final = "update sessions set generation=?, holder=? where key=?"
 _PUT: Final = """
@@ -108,11 +109,13 @@ def state(db: apsw.Connection, session: str) -> State:
     Raises:
         SessionDeleted: The id was used by a session that's gone.
     """
-    place = places.find(db, session)
-    if place.session is None:
+    row = db.execute(_STATE, (session,)).fetchone()
+    if row is None:
         return State()
-    generation, revision, unfinished, waiting = next(db.execute(_STATE, (place.session,)))
-    return State(generation, revision or 0, bool(unfinished), bool(waiting))
+    state, generation, revision, unfinished, waiting = row
+    if state == DELETED:
+        raise SessionDeleted(session)
+    return State(generation, revision, bool(unfinished), bool(waiting))
 
 
 def put(db: apsw.Connection, entry: Entry, holds: Holds) -> int:
@@ -128,8 +131,7 @@ def put(db: apsw.Connection, entry: Entry, holds: Holds) -> int:
     session = places.named(db, claim.session, place)
     if place.generation != claim.generation:
         db.execute(_FENCE, (claim.generation, claim.holder, session))
-    for row in entry.rows:
-        db.execute(_PUT, (session, *row))
+    db.executemany(_PUT, [(session, *row) for row in entry.rows])
     for blob in entry.blobs:
         keep(db, blob)
     return len(entry.rows)

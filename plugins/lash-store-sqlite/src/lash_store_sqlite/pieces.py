@@ -152,8 +152,8 @@ def put_rows(db: apsw.Connection, rows: Sequence[PluginRow], first: int) -> None
 
 def put_usage(db: apsw.Connection, commit: Commit, session: int, first: int) -> None:
     """Keep the rows of the ledger that aren't there yet."""
-    for key, row in enumerate(commit.usage, first):
-        db.execute(_USAGE, (key, session, row.id, pack(row, commit)))
+    rows = [(key, session, u.id, pack(u, commit)) for key, u in enumerate(commit.usage, first)]
+    db.executemany(_USAGE, rows)
 
 
 def pack(row: UsageRow, commit: Commit) -> bytes:

@@ -12,16 +12,17 @@ from .schema import DELETED, MADE, NAMED
 if TYPE_CHECKING:
     import apsw
 
-_FIND: Final = """
-select s.key, s.state, s.parent, s.pending, s.generation, s.holder,
+COLUMNS: Final = """
+s.key, s.state, s.parent, s.pending, s.generation, s.holder,
   c.key, c.revision, c.turns, c.hash, c.manifest,
   c.leaf, l.operation, a.turn, a.ordinal
-from sessions s
+"""
+JOINS: Final = """
 left join commits c on c.key = s.head and s.state = 1
 left join commits l on l.key = c.leaf >> 20
 left join aliases a on a.key = c.leaf
-where s.id = ?
 """
+_FIND: Final = f"select {COLUMNS} from sessions s {JOINS} where s.id = ?"  # noqa: S608 - ours
 _NAMED: Final = "insert into sessions (id, state) values (?, ?) returning key"
 _COMMIT: Final = "select session, revision, nodes, key from commits where key=?"
 _ORIGIN: Final = """

@@ -291,14 +291,14 @@ class SqliteStore(Store):
 
     async def _glance(self, query: Callable[[apsw.Connection, *Args], T], *args: *Args) -> T:
         """
-        Return what *query* finds in a row or two, here: a thread's turn costs ten times that.
+        Return what a *query* of one statement finds, here: a thread's turn costs ten times that.
 
         It waits for nobody; where a lock is in the way, the reader asks instead.
         """
         self._check()
         if (db := self._glass) is not None:
             try:
-                return _snapshot(db, query, *args)
+                return query(db, *args)
             except BUSY:
                 pass
             except apsw.Error as error:
@@ -338,16 +338,16 @@ class SqliteStore(Store):
             raise StoreError(f"{self.path!r} isn't open")
 
         try:
-            return retried(lambda: _snapshot(db, query), self._patience)
+            return retried(partial(_snapshot, db, query), self._patience)
         except (apsw.Error, UnicodeEncodeError) as error:
             raise translated(error, self.path) from error
 
 
-def _snapshot(db: apsw.Connection, query: Callable[[apsw.Connection, *Args], T], *args: *Args) -> T:
+def _snapshot(db: apsw.Connection, query: Callable[[apsw.Connection], T]) -> T:
     """Return what *query* finds while nobody's commit comes in between."""
     db.execute("begin")
     try:
-        return query(db, *args)
+        return query(db)
     finally:
         if db.in_transaction:
             db.execute("commit")
