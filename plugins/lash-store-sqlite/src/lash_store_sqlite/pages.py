@@ -18,9 +18,9 @@ from lash_sdk.ports import Page
 from lash_sdk.usage import Unread
 
 from .heads import COLUMNS, JOINS, Memo, Stand
-from .ids import commit_of, first_key, id_from, index_of, key_of
+from .ids import commit_of, first_key, index_of, joined, key_of
 from .pieces import unpack
-from .schema import DELETED, SHIFT
+from .schema import DELETED, PARTS, SHIFT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,11 +29,14 @@ if TYPE_CHECKING:
 
     from lash_sdk.usage import UsageRow
 
+LAST: Final = PARTS - 1
+"""The bits of a key that are its index: `index_of`, where a call a node is too much."""
+
 PAGE_NODES: Final = 500
 """How many nodes a page holds at most."""
 
-PAGES: Final = 250
-"""How many pages are read in one go, if they're short."""
+BATCH: Final = 2000
+"""How many nodes are read in one go, unless a page alone has more."""
 
 _SESSION: Final = """
 select s.key, s.state, s.origin, coalesce(c.revision, 0)
@@ -66,9 +69,12 @@ left join commits p on p.key = c.parent
 """  # noqa: S608 - ours
 # a cross join goes range by range, and through each by its keys: in the order of the path
 _NODES: Final = """
-select n.key, a.turn, a.ordinal, n.kind, cast(n.body as blob)
-from json_each(?) w cross join nodes n left join aliases a on a.key = n.key
+select n.key, n.kind, cast(n.body as blob) from json_each(?) w cross join nodes n
 where n.key >= w.value ->> 0 and n.key < w.value ->> 1
+"""
+_ALIASES: Final = """
+select a.key, a.turn, a.ordinal from json_each(?) w cross join aliases a
+where a.key >= w.value ->> 0 and a.key < w.value ->> 1
 """
 _HIDDEN: Final = "select count(*) from hidden where key >= ? and key < ?"
 _USAGE: Final = """
@@ -136,10 +142,13 @@ def plan(db: apsw.Connection, session: str, since: int) -> Plans:
         raise StoreCorrupt(f"session {session!r}: a commit is missing")
     plans: Plans = []
     for commit, number, nodes in links:
-        spans = [Span(commit, 0, nodes)] if nodes else []
         if number == 1 and origin is not None:
-            spans = _shared(db, commit, origin)
-        plans += _pages(commit, number, spans)
+            plans += _pages(commit, number, _shared(db, commit, origin))
+        elif nodes <= PAGE_NODES:
+            spans = (Span(commit, 0, nodes),) if nodes else ()
+            plans.append(Plan(commit, number, spans, last=True))
+        else:
+            plans += _pages(commit, number, [Span(commit, 0, nodes)])
     return plans
 
 
@@ -177,11 +186,12 @@ def batches(plans: Plans) -> Iterator[Plans]:
     batch: Plans = []
     size = 0
     for each in plans:
-        if batch and (size + each.size > PAGE_NODES or len(batch) == PAGES):
+        wanted = each.size + 1  # its commit is read too
+        if batch and size + wanted > BATCH:
             yield batch
             batch, size = [], 0
         batch.append(each)
-        size += each.size
+        size += wanted
     if batch:
         yield batch
 
@@ -232,13 +242,15 @@ class _Rows:
 
     def __init__(self, db: apsw.Connection, plans: Plans) -> None:
         spans = [span for plan in plans for span in plan.spans]
+        ranges = _many([span.keys for span in spans])
         own = [plan.commit for plan in plans if plan.last]
         keys = {plan.commit for plan in plans}.union([span.commit for span in spans])
         self._db = db
         self._memo = Memo()
         self._rows = {row[0]: row for row in db.execute(_COMMITS, _many(keys))}
         self._commits: dict[int, _Commit] = {}
-        self._nodes = _by_commit(db.execute(_NODES, _many([span.keys for span in spans])))
+        self._nodes = _by_commit(db.execute(_NODES, ranges))
+        self._aliases = {key: joined(turn, at) for key, turn, at in db.execute(_ALIASES, ranges)}
         self._usage = _by_commit(db.execute(_USAGE, _many(own)))
 
     def page(self, plan: Plan) -> Page:
@@ -264,24 +276,27 @@ class _Rows:
     def nodes(self, span: Span) -> list[Node]:
         """Return those nodes of a span that nothing hides; what's in them isn't read yet."""
         base, seal, stand = self.commit(span.commit)
-        memo, operation, check = self._memo, stand.operation, seal.check
+        memo, aliases, check = self._memo, self._aliases, seal.check
+        usual = f"{stand.operation}:"
         first, end = span.keys
         nodes: list[Node] = []
         id, before = "", -1
-        for key, turn, ordinal, kind, data in self._nodes.get(span.commit, ()):
+        for key, kind, data in self._nodes.get(span.commit, ()):
             if not first <= key < end:
                 continue
             above: str | None = id
             if key - 1 != before:  # the first, or one after what's hidden
                 above = memo.id(self._db, key - 1 if index_of(key) else base)
-            id, before = id_from(key, operation, turn, ordinal), key
+            before, id = key, f"{usual}{key & LAST}"
+            if key in aliases:
+                id = aliases[key]
             nodes.append(Node.stored(id, above, kind, data, check))
         if nodes:
             memo.ids[before] = id
         if len(nodes) < end - first:
             hidden: int = self._db.execute(_HIDDEN, (first, end)).get
             if len(nodes) + hidden != end - first:
-                raise seal.broken(f"commit {operation!r}")
+                raise seal.broken(f"commit {stand.operation!r}")
         return nodes
 
     def commit(self, key: int) -> _Commit:
@@ -306,8 +321,8 @@ class _Rows:
 def _commit(
     key: int, base: int | None, hash: bytes, before: bytes | None, parts: bytes, *columns: Any
 ) -> _Commit:
-    stand = Stand(*columns)
-    hashes = [parts[at : at + 32].hex() for at in range(0, len(parts), 32)]
+    stand = Stand._make(columns)
+    hashes = parts.hex(",", 32).split(",") if parts else []
     seal = Seal(session=stand.session, revision=stand.revision, hashes=hashes)
     if chain_hash(before.hex() if before else "", stand.operation, hashes) != hash.hex():
         raise seal.broken(f"commit {stand.operation!r}")
