@@ -40,6 +40,9 @@ select s.state, s.generation, coalesce(c.revision, 0),
   exists (select 1 from inbox i where i.session = s.key and i.body is not null)
 from sessions s left join commits c on c.key = s.head where s.id=?
 """
+_ANY: Final = """
+select exists (select 1 from journal j join sessions s on s.key = j.session where s.id=?)
+"""
 _FENCE: Final = "update sessions set generation=?, holder=? where key=?"
 _PUT: Final = """
 insert into journal (session, turn, key, kind, body, blobs, hash)
@@ -116,6 +119,11 @@ def state(db: apsw.Connection, session: str) -> State:
     if state == DELETED:
         raise SessionDeleted(session)
     return State(generation, revision, bool(unfinished), bool(waiting))
+
+
+def unfinished(db: apsw.Connection, session: str) -> bool:
+    """Return whether there are any rows."""
+    return bool(db.execute(_ANY, (session,)).get)
 
 
 def put(db: apsw.Connection, entry: Entry, holds: Holds) -> int:

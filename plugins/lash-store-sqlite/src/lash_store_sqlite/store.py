@@ -117,7 +117,7 @@ class SqliteStore(Store):
 
     async def head(self, session: str) -> Head | None:
         """Return where *session* stands, or None if nothing made it yet."""
-        return await self._read(heads.head, session)
+        return await self._glance(_snapshot, heads.head, session)
 
     async def load(self, session: str, since: int = 0) -> AsyncIterator[Page]:
         """Yield what was committed after revision *since*, oldest first."""
@@ -247,7 +247,8 @@ class SqliteStore(Store):
 
     async def journal(self, session: str) -> Sequence[JournalRow]:
         """Return the rows of the session's unfinished turns, in their order."""
-        return await self._read(journal.rows, session)
+        any = await self._glance(journal.unfinished, session)
+        return await self._read(journal.rows, session) if any else ()
 
     async def journal_drop(self, claim: Claim, turn: str) -> None:
         """Remove the rows of a turn that will never be committed, and its children."""
@@ -291,9 +292,10 @@ class SqliteStore(Store):
 
     async def _glance(self, query: Callable[[apsw.Connection, *Args], T], *args: *Args) -> T:
         """
-        Return what a *query* of one statement finds, here: a thread's turn costs ten times that.
+        Return what *query* finds in a few rows, here: a thread's turn costs ten times that.
 
-        It waits for nobody; where a lock is in the way, the reader asks instead.
+        One of several statements wants `_snapshot` around it. It waits for nobody; where
+        a lock is in the way, the reader asks instead.
         """
         self._check()
         if (db := self._glass) is not None:
@@ -338,16 +340,16 @@ class SqliteStore(Store):
             raise StoreError(f"{self.path!r} isn't open")
 
         try:
-            return retried(partial(_snapshot, db, query), self._patience)
+            return retried(lambda: _snapshot(db, query), self._patience)
         except (apsw.Error, UnicodeEncodeError) as error:
             raise translated(error, self.path) from error
 
 
-def _snapshot(db: apsw.Connection, query: Callable[[apsw.Connection], T]) -> T:
+def _snapshot(db: apsw.Connection, query: Callable[[apsw.Connection, *Args], T], *args: *Args) -> T:
     """Return what *query* finds while nobody's commit comes in between."""
     db.execute("begin")
     try:
-        return query(db)
+        return query(db, *args)
     finally:
         if db.in_transaction:
             db.execute("commit")
