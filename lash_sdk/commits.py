@@ -163,7 +163,8 @@ def part_hash(part: Part) -> str:
 
 def chain_hash(parent: str, operation: str, hashes: Iterable[str]) -> str:
     """Return the sha256 over the parent's hash, the operation id and the parts."""
-    return digest(joined(parent, operation, *hashes).encode("utf-8", "surrogatepass"))
+    text = joined(parent, operation) + "64:".join(("", *hashes))  # each has 64 digits
+    return digest(text.encode("utf-8", "surrogatepass"))
 
 
 @frozen

@@ -90,7 +90,7 @@ class Node:
     @classmethod
     def stored(cls, id: str, parent: str | None, kind: str, data: bytes, seal: Seal) -> Node:
         """Return the node that's kept as *data*, if *seal* accepts it once it's read."""
-        return cls(id=id, parent=parent, kind=kind, _data=data, _seal=seal)
+        return _node(id=id, parent=parent, kind=kind, _data=data, _seal=seal)
 
     @property
     def value(self) -> Content:
@@ -220,8 +220,7 @@ class Graph:
             if node.parent is not None and node.parent not in index:
                 raise InvalidHistory(f"node {node.id!r}: parent {node.parent!r} isn't there")
             forks = forks or node.parent != last
-            last = node.id
-            index[last] = len(log)
+            index[last := node.id] = len(log)
             log.append(node)
         if leaf is not None and leaf not in index:
             raise InvalidHistory(f"no node {leaf!r}")
@@ -258,8 +257,9 @@ class Graph:
 
     def path(self) -> tuple[Node, ...]:
         """Return the nodes from the root to the leaf."""
-        nodes = []
-        at = self.leaf
+        if not self.branched:
+            return tuple(self._log[: self._size])
+        nodes, at = [], self.leaf
         while at is not None:
             nodes.append(self._log[self._index[at]])
             at = nodes[-1].parent

@@ -93,7 +93,9 @@ class Journal(Seam):
             self._write()
             await (asyncio.sleep(0) if isinstance(effect, AskModel) else self.flush())
         event = await do(effect)
-        if not isinstance(effect, (CallTools, WriteCommit)) and (outside or _says(event)):
+        if not isinstance(effect, (CallTools, WriteCommit)) and (
+            outside or event not in (TurnPrepared(key=effect.key), CheckpointPassed(key=effect.key))
+        ):  # somebody took part
             self.hear(effect.key, event)
         return event
 
@@ -217,10 +219,3 @@ class Closing(Journal):
         known = self._recall(effect) if self._left else None
         self.recalled = known is not None
         return known or TurnStopped(reason="discarded")
-
-
-def _says(event: Event) -> bool:
-    """Return whether *event* is more than that nobody took part."""
-    if isinstance(event, (TurnPrepared, CheckpointPassed)):
-        return bool(event.messages or event.issues)
-    return True

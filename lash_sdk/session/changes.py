@@ -157,9 +157,8 @@ async def apply_tools(lane: Lane, state: ToolState) -> ToolState:
     """Commit which tools the session hides and shows; return the state."""
     toolbox = lane.live.toolbox
     toolbox.check(state)
-    component = state.to_component()
     async with lane.door.held() as claim:
-        await commit(lane, claim, components=(component,))
+        await commit(lane, claim, components=(state.to_component(),))
     return toolbox.apply(state)
 
 

@@ -76,8 +76,7 @@ async def left_over(live: Live) -> tuple[str | None, dict[str, tuple[UsageRow, .
         return None, {}
     rows = await live.store.journal(live.id)
     live.pending += [row for row in spent(rows) if row.id not in live.ledger]
-    turns = _turns(rows)
-    if not turns:
+    if not (turns := _turns(rows)):
         return None, {}
     mine = next((each.turn for each in turns if each.began.revision == live.revision), None)
     owed = {each.turn: each.owed(live.id) for each in turns}
