@@ -43,11 +43,15 @@ class Works:
     def begin(self, work: Coroutine[object, object, T]) -> Outcome[T]:
         """Return the outcome of *work*, which goes on if the caller is cancelled."""
         outcome: Outcome[T] = Outcome()
+        self.leave(work).add_done_callback(partial(_tell, outcome))
+        return outcome
+
+    def leave(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
+        """Return the task of *work*, which nobody has to wait for."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(partial(_tell, outcome))
-        return outcome
+        return task
 
     async def others_ended(self) -> None:
         """Wait until nothing is being done but by the caller."""
