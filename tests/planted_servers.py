@@ -1,4 +1,4 @@
-"""Stores on a server with one fault each, which shows only where many are at work."""
+"""Stores on a server with one fault each, which most show only where many are at work."""
 
 # pyright: reportPrivateUsage=false
 
@@ -87,3 +87,19 @@ class NeverRefuses(PostgresStore):
     async def journal_put(self, claim: Claim, rows: Sequence[JournalRow]) -> None:
         with suppress(SessionBusy):
             await super().journal_put(claim, rows)
+
+
+class ReadsAll(PostgresStore):
+    """Tells a session from its beginning, from wherever it's asked."""
+
+    async def load(self, session: str, since: int = 0) -> AsyncIterator[Page]:
+        async for page in super().load(session):
+            yield page
+
+
+class TakesBackUsed(PostgresStore):
+    """Says of any item that it was taken back."""
+
+    async def withdraw(self, session: str, key: str) -> bool:
+        await super().withdraw(session, key)
+        return True

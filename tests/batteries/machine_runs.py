@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Final
+from typing import Final, TypeAlias
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import get_state_machine_test
@@ -18,23 +18,30 @@ from .store_moves import MOVES, Moves
 
 SLOW_IS_FINE = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 
-SHARE: Final = 0.01
-"""What part of the steps each move has to have at least; half of it in a short run."""
-
-LONG: Final = 5000
-"""Steps from which on a run is long: before, chance alone may leave a move behind."""
+Stands: TypeAlias = Sequence[Callable[[], Stand]]
+"""What makes the stands of a run: one, or several that go in lockstep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How long a run is: so many examples of so many steps."""
+    """
+    How long a run is: so many examples of so many steps.
+
+    Attributes:
+        share: What part of the steps each move has to have at least.
+    """
 
     examples: int
     steps: int
+    share: float = 0.005  # in a short run chance alone may leave a move behind
+
+
+FULL: Final = Size(examples=2000, steps=100, share=0.01)
+"""What a full run has to be, on every store."""
 
 
 def play(
-    makes: Sequence[Callable[[], Stand]], size: Size, chance: int, *, shrink: bool = True
+    makes: Stands, size: Size, chance: int, *, shrink: bool = True
 ) -> tuple[Shape, BaseException | None]:
     """Return what a run did on these stores, and what it found."""
 
@@ -63,11 +70,7 @@ def play(
 
 
 def report(
-    name: str,
-    makes: Sequence[Callable[[], Stand]],
-    size: Size,
-    chance: int,
-    planted: Sequence[Callable[[], Stand]] = (),
+    name: str, makes: Stands, size: Size, chance: int, planted: Sequence[Stands] = ()
 ) -> Report:
     """
     Return the report of a run: its shape, and how soon planted faults were found.
@@ -79,23 +82,24 @@ def report(
     shape, error = play(makes, size, chance)
     if error is not None:
         raise error
-    rare = {act.__name__: shape.moves[act.__name__] for _, act in MOVES}
-    caught = [play([make], size, chance, shrink=False)[0].found for make in planted]
-    figures: dict[str, float | str] = {"steps": shape.steps, "rarest": _rarest(shape, rare)}
+    caught = [play(each, size, chance, shrink=False)[0].found for each in planted]
+    rarest, times = min(counts(shape).items(), key=lambda move: move[1])
+    figures: dict[str, float | str] = {
+        "steps": shape.steps,
+        "rarest": f"{rarest} {times / shape.steps:.1%}",
+    }
     if found := [steps for steps in caught if steps]:
         figures["steps to find a planted fault, median"] = median(found)
         figures["most"] = max(found)
-    share = SHARE if shape.steps >= LONG else SHARE / 2
-    few = [name for name, times in rare.items() if times < share * shape.steps]
     return Report(
         battery=f"state machine/{name}",
         seed=chance,
         cases=min(shape.examples, size.examples),
         planned=size.examples,
         operations=sum(shape.moves.values()),
-        floor=size.examples * size.steps // 2,
+        floor=size.examples * size.steps * 9 // 10,
         faults=sum(shape.moves[move] for move in FAULTS),
-        violations=tuple([f"{move} is under {share:.1%} of the steps" for move in few]),
+        violations=tuple(missed(name, shape, size)),
         caught=len(found),
         planted=len(planted),
         seconds=time.monotonic() - start,
@@ -103,10 +107,22 @@ def report(
     )
 
 
+def missed(name: str, shape: Shape, size: Size) -> Iterator[str]:
+    """Yield what a run of that name and size should have done and hasn't, a sentence each."""
+    least = FULL if name.endswith(", full") else size
+    if shape.examples < least.examples:
+        yield f"expected {least.examples} examples, found {shape.examples}"
+    if size.steps < least.steps:
+        yield f"expected examples of {least.steps} steps, found {size.steps}"
+    for move, times in counts(shape).items():
+        if times < least.share * shape.steps:
+            yield f"{move} is under {least.share:.1%} of the steps"
+
+
+def counts(shape: Shape) -> dict[str, int]:
+    """Return how often each move did what it's for, those that never did included."""
+    return {move.act.__name__: shape.moves[move.act.__name__] for move in MOVES}
+
+
 FAULTS = ("crash", "steal", "lose_the_reply", "jump", "write_stale")
 """The moves that are faults: a death, a theft, a cancel, a clock that jumps."""
-
-
-def _rarest(shape: Shape, moves: dict[str, int]) -> str:
-    name, times = min(moves.items(), key=lambda item: item[1])
-    return f"{name} {times / shape.steps:.1%}"

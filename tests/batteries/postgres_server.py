@@ -37,6 +37,7 @@ PATIENCE: Final = 30.0
 """Seconds until a server that doesn't come up is given up."""
 
 _SHARED: Final = pytest.StashKey["PostgresServer"]()
+_UNFLUSHED: Final = pytest.StashKey["PostgresServer"]()
 
 
 class _As(TypedDict):
@@ -230,11 +231,34 @@ class PostgresServer:
 
 def shared(config: pytest.Config) -> PostgresServer:
     """Return the server that the tests of this run of pytest share, running."""
-    if _SHARED not in config.stash:
-        config.stash[_SHARED] = server = PostgresServer()
+    return _kept(config, _SHARED)
+
+
+def unflushed(config: pytest.Config) -> PostgresServer:
+    """
+    Return another that they share: what it acknowledges wouldn't outlive a power cut.
+
+    It's for those who do a great many things with short-lived connections and ask whether
+    the answers are right. It plans each statement once a connection, in the order in which
+    the joins are written: that changes how long an answer takes, and not what it is.
+    """
+    return _kept(
+        config,
+        _UNFLUSHED,
+        "fsync=off",
+        "plan_cache_mode=force_generic_plan",
+        "join_collapse_limit=1",
+    )
+
+
+def _kept(
+    config: pytest.Config, key: pytest.StashKey[PostgresServer], *settings: str
+) -> PostgresServer:
+    if key not in config.stash:
+        config.stash[key] = server = PostgresServer(*settings)
         config.add_cleanup(server.remove)
         server.start()
-    return config.stash[_SHARED]
+    return config.stash[key]
 
 
 def _somebody() -> _As:

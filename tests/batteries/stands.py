@@ -1,9 +1,16 @@
-"""The stores that the state machine works on, each in a place where it opens again."""
+"""
+The stores that the state machine works on, each in a place where it opens again.
+
+What lasts when the power goes is for other batteries to find out (crash A2 to A6), on
+disks and servers that flush. Here a store's holder dies and its files stay, so that they
+may lie in memory, and the server needn't flush: whatever is written is read back alike.
+"""
 
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
+import os
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
@@ -21,7 +28,7 @@ from lash_sdk.ports import Claim, Store
 from lash_store_postgres import PostgresStore
 from lash_store_sqlite import SqliteStore
 
-from .postgres_server import PostgresServer, shared
+from .postgres_server import PostgresServer, unflushed
 
 
 class Stand(ABC):
@@ -86,6 +93,10 @@ class MemoryStand(Stand):
         await self.store.open()
 
 
+MEMORY: Final = Path("/dev/shm")
+"""Where files cost nothing to flush, on Linux; elsewhere they lie where temporary ones do."""
+
+
 class SqliteStand(Stand):
     """A file; a handle whose holder died keeps its threads until the end, but no lock."""
 
@@ -93,7 +104,8 @@ class SqliteStand(Stand):
 
     def __init__(self, kind: Callable[[Path], SqliteStore] = SqliteStore) -> None:
         self._kind = kind
-        self._folder = tempfile.TemporaryDirectory(prefix="lash-machine-")
+        where = MEMORY if os.access(MEMORY, os.W_OK) else None
+        self._folder = tempfile.TemporaryDirectory(prefix="lash-machine-", dir=where)
         self._path = Path(self._folder.name) / "a.db"
         self._dead: list[SqliteStore] = []
         self._open = kind(self._path)
@@ -122,16 +134,61 @@ class SqliteStand(Stand):
         self._folder.cleanup()
 
 
+class Schemas:
+    """
+    Empty schemas of a server's, for one store after another.
+
+    One that's given back is emptied, not made anew: that tables and functions come to be
+    is the store contract's to see, and takes longer than what is done in them here.
+    """
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        self._free: list[str] = []
+        self._emptied: dict[str, sql.Composed] = {}
+
+    def lend(self) -> str:
+        """Return the URL of one that has no rows, or isn't there yet."""
+        return self._free.pop() if self._free else self._server.schema()
+
+    def give_back(self, url: str) -> None:
+        """Empty it: every table but the one that says which version it is."""
+        if url not in self._emptied:
+            schema = url.rpartition("schema=")[2]
+            parts = [
+                _EMPTIED[str(kind)].format(sql.Identifier(schema, str(name)))
+                for kind, name in self._server.execute(_KEPT, schema)
+            ]
+            self._emptied[url] = sql.SQL("; ").join(parts)
+        self._server.execute(self._emptied[url])
+        self._free.append(url)
+
+
+_KEPT: Final = sql.SQL(
+    "select c.relkind::text, c.relname from pg_class c join pg_namespace n"
+    " on n.oid = c.relnamespace where n.nspname = %s and c.relname <> 'about'"
+    " and c.relkind in ('r', 'S')"
+)
+_EMPTIED: Final = {
+    "r": sql.SQL("delete from {}"),  # a tenth of what `truncate` takes, which makes files
+    "S": sql.SQL("alter sequence {} restart"),
+}
+"""What empties a table or a sequence, by PostgreSQL's letter for the kind."""
+
+
 class PostgresStand(Stand):
     """A schema of its own on a server that's shared; a dead handle has lost its claims' link."""
 
     name = "postgres"
 
-    def __init__(self, server: PostgresServer) -> None:
-        self._server = server
-        self._url = server.schema()
+    def __init__(
+        self, schemas: Schemas, kind: Callable[[str], PostgresStore] = PostgresStore
+    ) -> None:
+        self._kind = kind
+        self._schemas = schemas
+        self._url = schemas.lend()
         self._dead: list[PostgresStore] = []
-        self._open = PostgresStore(self._url, connections=1)
+        self._open = kind(self._url)
         super().__init__(self._open)
 
     async def reopen(self) -> None:
@@ -145,14 +202,13 @@ class PostgresStand(Stand):
         await self._again()
 
     async def _again(self) -> None:
-        self.store = self._open = PostgresStore(self._url, connections=1)
+        self.store = self._open = self._kind(self._url)
         await self._open.open()
 
     async def end(self) -> None:
         for store in (*self._dead, self._open):
             await store.close()
-        schema = sql.Identifier(self._open.address.schema)
-        self._server.execute(sql.SQL("drop schema {} cascade").format(schema))
+        self._schemas.give_back(self._url)
 
 
 NAMES: Final = ("memory", "sqlite", "postgres")
@@ -167,7 +223,17 @@ def stand(name: str, config: pytest.Config) -> Callable[[], Stand]:
         case "sqlite":
             return SqliteStand
         case _:
-            return partial(PostgresStand, shared(config))
+            return partial(PostgresStand, schemas(config))
+
+
+def schemas(config: pytest.Config) -> Schemas:
+    """Return the schemas that the tests of this run of pytest take turns with."""
+    if _SCHEMAS not in config.stash:
+        config.stash[_SCHEMAS] = Schemas(unflushed(config))
+    return config.stash[_SCHEMAS]
+
+
+_SCHEMAS: Final = pytest.StashKey[Schemas]()
 
 
 async def answer(asked: Awaitable[object]) -> object:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from hypothesis import note
 from hypothesis.stateful import rule
@@ -31,17 +31,36 @@ from .store_plans import BLOBS, BODIES, KEYS, Dice, like, other, same
 Act: TypeAlias = "Callable[[Moves, Dice], Collection[str] | None]"
 """Does something; returns whom it touched, None where it did nothing of what it's for."""
 
-Move: TypeAlias = "tuple[Callable[[Moves], object], Act]"
+
+class Move(NamedTuple):
+    """
+    A move.
+
+    Attributes:
+        ready: Says when it can be made.
+        often: How often it's chosen, beside the others' four.
+    """
+
+    ready: Callable[[Moves], object]
+    act: Act
+    often: int
+
 
 MOVES: Final[list[Move]] = []
-"""Every move, and when it can be made."""
+"""Every move there is."""
+
+RARELY: Final = 2
+"""How often those are chosen that everything is looked at after, or a handle is opened for."""
+
+OFTEN: Final = 6
+"""How often those are chosen that can seldom be made."""
 
 
-def move(ready: Callable[[Moves], object]) -> Callable[[Act], Act]:
+def move(ready: Callable[[Moves], object], often: int = 4) -> Callable[[Act], Act]:
     """Return a decorator that adds a move, to be made where *ready* says so."""
 
     def add(act: Act) -> Act:
-        MOVES.append((ready, act))
+        MOVES.append(Move(ready, act, often))
         return act
 
     return add
@@ -62,13 +81,16 @@ class Moves(Machine):
         """Make one of the moves that can be made, count it, and look at what it touched."""
         self.shape.steps += 1
         self.now += 1.0
-        acts = [[act for ready, act in moves if ready(self)] for moves in (self.moves, MOVES)]
-        act = dice.of(acts[0] or acts[1])
+        act = dice.of(self.possible(self.moves) or self.possible(MOVES))
         note(act.__name__)
         touched = self.checked(lambda: act(self, dice))
         if touched is not None:
             self.shape.moves[act.__name__] += 1
             self.checked(lambda: self.check(touched))
+
+    def possible(self, moves: Sequence[Move]) -> list[Act]:
+        """Return those of *moves* that can be made now, each as often as it's to be chosen."""
+        return [move.act for move in moves if move.ready(self) for _ in range(move.often)]
 
     def furnish(self, dice: Dice) -> None:
         """
@@ -234,13 +256,13 @@ class Moves(Machine):
         session = dice.of(sessions)
         return [session] if self.hold(session) else None
 
-    @move(lambda self: self.model.held)
+    @move(lambda self: self.model.held, OFTEN)
     def claim_again(self, dice: Dice) -> Collection[str] | None:
         """A second claim, while the first lives."""
         session = dice.of(list(self.model.held))
         return None if self.hold(session) else [session]
 
-    @move(lambda self: self.model.held)
+    @move(lambda self: self.model.held, OFTEN)
     def release(self, dice: Dice) -> Collection[str] | None:
         """A claim given back; a stale one changes nothing."""
         claims = [*self.model.held.values(), dice.number() % len(self.model.claims)]
@@ -301,7 +323,7 @@ class Moves(Machine):
         dropped = self._drop(claim, self.plans.due_of(session))
         return None if wrote or dropped else [session]
 
-    @move(lambda self: self.made)
+    @move(lambda self: self.made, RARELY)
     def steal(self, dice: Dice) -> Collection[str] | None:
         """A claim whose holder died is free, and the dead one's journal is refused."""
         dead = self._holder(session := dice.of(self.made))
@@ -354,7 +376,7 @@ class Moves(Machine):
 
     # --- what goes away ----------------------------------------------------------------
 
-    @move(lambda self: len(self.model.sessions) > 1)
+    @move(lambda self: len(self.model.sessions) > 1, RARELY)
     def delete(self, dice: Dice) -> Collection[str] | None:
         """A session gone for good, with the children that wait for it."""
         session = dice.of(self.made)
@@ -401,7 +423,7 @@ class Moves(Machine):
             lambda stand: stand.store.tombstone(session, ids),
         )
 
-    @move(lambda self: self.committed)
+    @move(lambda self: self.committed, 3)
     def vacuum(self, dice: Dice) -> Collection[str] | None:
         """What's hidden is forgotten, but not that it was."""
         session = dice.of(self.committed)
@@ -419,7 +441,7 @@ class Moves(Machine):
         turn, revision = self.plans.turn(), self.model.sessions[session].head.revision
         self.commit(Commit(session=session, expected=revision, operation=turn, leaf=leaf))
 
-    @move(lambda self: self.model.blobs)
+    @move(lambda self: self.model.blobs, RARELY)
     def collect(self, dice: Dice) -> Collection[str] | None:
         """Blobs that nobody reaches go, as many bytes as the dry run said."""
         self.ask(lambda: self.model.gc(dry_run=True), lambda stand: stand.store.gc(dry_run=True))
@@ -428,19 +450,19 @@ class Moves(Machine):
 
     # --- the world ---------------------------------------------------------------------
 
-    @move(lambda self: self.model.feed)
+    @move(lambda self: self.model.feed, RARELY)
     def reopen(self, dice: Dice) -> Collection[str] | None:
         """Closed and opened again, everything is where it was."""
         self.let_go(lambda stand: stand.reopen())
         return self.everything
 
-    @move(lambda self: self.model.feed)
+    @move(lambda self: self.model.feed, RARELY)
     def crash(self, dice: Dice) -> Collection[str] | None:
         """Never closed and opened again: the same."""
         self.let_go(lambda stand: stand.crash())
         return self.everything
 
-    @move(lambda self: self.model.held)
+    @move(lambda self: self.model.held, OFTEN)
     def jump(self, dice: Dice) -> Collection[str] | None:
         """The clock goes a day or more forth or back: no result depends on it."""
         self.days += dice.of((1, -1, 400, -30))
