@@ -26,8 +26,8 @@ Shown: TypeAlias = "dict[str, object]"
 """By the invariant's name, what can be seen."""
 
 
-def shown(model: Model, ids: Collection[str]) -> Shown:
-    """Return what has to be seen of sessions *ids*, of lists and of the feed."""
+def shown(model: Model, ids: Collection[str], refs: Collection[str]) -> Shown:
+    """Return what has to be seen of sessions *ids*, of blobs, of lists and of the feed."""
     alive = [id for id in ids if id not in model.gone]
     found = {id: model.sessions.get(id) for id in alive}
     return {
@@ -42,7 +42,7 @@ def shown(model: Model, ids: Collection[str]) -> Shown:
             for id in alive
         },
         "claims": [id for id in alive if id in model.held],
-        "blobs": {ref: ref for ref in sorted({ref for id in alive for ref in _refs(model, id)})},
+        "blobs": {ref: ref for ref in refs},
         "listed": [(h.session, h.revision, h.turns, h.updated, h.parent) for h in model.listed()],
         "feed": model.feed[-50:],
         "deleted": {id: ("SessionDeleted",) for id in ids if id in model.gone},
@@ -61,8 +61,12 @@ def _node(node: Node) -> tuple[str, str | None, str, bytes]:
     return node.id, node.parent, node.kind, node.data
 
 
+def referred(model: Model, ids: Collection[str]) -> set[str]:
+    """Return the refs of what the last commits of sessions *ids* refer to."""
+    return {ref for id in ids if id not in model.gone for ref in _refs(model, id)}
+
+
 def _refs(model: Model, id: str) -> list[str]:
-    """Return what the last commit of a session refers to."""
     found = model.sessions.get(id)
     if found is None:
         return []
@@ -72,12 +76,11 @@ def _refs(model: Model, id: str) -> list[str]:
     return [*head.manifest.values(), *blobs]
 
 
-async def look(stand: Stand, model: Model, ids: Collection[str]) -> Shown:
+async def look(stand: Stand, model: Model, ids: Collection[str], refs: Collection[str]) -> Shown:
     """Return the same of a store; the model says only what to ask for."""
     store = stand.store
     alive = [id for id in ids if id not in model.gone]
     gone = [id for id in ids if id in model.gone]
-    refs = sorted({ref for id in alive for ref in _refs(model, id)})
     found = [await _session(store, id, held=id in model.held) for id in alive]
     await stand.read_on()
     feed = [receipt for receipt in stand.feed if receipt.session not in model.gone]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, TypeAlias, TypeVar
 
@@ -21,7 +21,7 @@ from lash_sdk.commits import Commit
 from lash_sdk.ports import Claim, JournalRow
 
 from .stands import Stand, answer
-from .store_looks import look, shown
+from .store_looks import look, referred, shown
 from .store_model import Model, Refused
 from .store_plans import Dice, Plans
 
@@ -65,6 +65,7 @@ class Machine(RuleBasedStateMachine):
         self.model = Model()
         self.plans = Plans(self.model, 0, {}, {}, {})
         self.stands = [make() for make in self.makes]
+        self.fetched: set[str] = set()
         self.now = 1e9
         self.days = 0
         self.failed = False
@@ -116,21 +117,40 @@ class Machine(RuleBasedStateMachine):
             refused = False
         except Refused as refusal:
             want, refused = refusal.answer, True
-        for stand in self.stands:
-            got = self.run(answer(act(stand)))
+        for stand, got in self.each(lambda stand: answer(act(stand))):
             assert want == got, f"{stand.name}: expected {want!r}, found {got!r}"
         return not refused
 
+    def each(
+        self, act: Callable[[Stand], Coroutine[object, object, T]]
+    ) -> Iterator[tuple[Stand, T]]:
+        """Yield what every store answers, all of them asked at once."""
+        if len(self.stands) == 1:
+            yield self.stands[0], self.run(act(self.stands[0]))
+            return
+        tasks = [self.loop.create_task(act(stand)) for stand in self.stands]
+        self.run(_ended(tasks))
+        for stand, task in zip(self.stands, tasks, strict=True):
+            yield stand, task.result()
+
     def check(self, sessions: Iterable[str]) -> None:
-        """Compare all that can be seen of *sessions*, of lists, and of the feed."""
+        """
+        Compare all that can be seen of *sessions*, of lists, and of the feed.
+
+        Blobs that were there are fetched again when every session is looked at, as it is
+        after whatever takes something away.
+        """
         ids = sorted(set(sessions))
-        want = shown(self.model, ids)
-        for stand in self.stands:
-            got = self.run(look(stand, self.model, ids))
+        if self.model.sessions.keys() <= set(ids):
+            self.fetched.clear()
+        refs = sorted(referred(self.model, ids) - self.fetched)
+        want = shown(self.model, ids, refs)
+        for stand, got in self.each(lambda stand: look(stand, self.model, ids, refs)):
             for name, value in want.items():
                 assert value == got[name], (
                     f"{stand.name}: {name}: expected {value!r}, found {got[name]!r}"
                 )
+        self.fetched.update(refs)
 
     @property
     def everything(self) -> list[str]:
@@ -172,16 +192,15 @@ class Machine(RuleBasedStateMachine):
 
     def hold(self, session: str) -> bool:
         """Take a claim on every store."""
-        claims: list[Claim] = []
+        claims: dict[Stand, Claim] = {}
 
         async def act(stand: Stand) -> object:
-            claim = await stand.store.claim(session)
-            claims.append(claim)
+            claim = claims[stand] = await stand.store.claim(session)
             assert claim.generation > stand.latest.get(session, 0), stand.name
             return claim.revision, claim.unfinished, claim.waiting
 
         taken = self.ask(lambda: self.model.claim(session), act)
-        for stand, claim in zip(self.stands, claims, strict=False):
+        for stand, claim in claims.items():
             stand.claims.append(claim)
         return taken
 
@@ -198,8 +217,12 @@ class Machine(RuleBasedStateMachine):
     def let_go(self, again: Callable[[Stand], Coroutine[object, object, None]]) -> None:
         """Let every claim's holder end, and open the stores again."""
         self.model.held.clear()
-        for stand in self.stands:
-            self.run(again(stand))
+        for _ in self.each(again):
+            pass
+
+
+async def _ended(tasks: Iterable[asyncio.Task[T]]) -> None:
+    await asyncio.wait(tasks)
 
 
 async def _shows(stand: Stand, node: str) -> bool:

@@ -404,7 +404,7 @@ class Moves(Machine):
     def _past(self, session: str) -> list[Commit]:
         return [c for (owner, _), c in self.plans.landed.items() if owner == session]
 
-    @move(lambda self: self.model.nodes)
+    @move(lambda self: self.model.nodes, RARELY)
     def tombstone(self, dice: Dice) -> Collection[str] | None:
         """Nodes hidden, unless somebody stands on them."""
         session = dice.of(self.made)
@@ -423,7 +423,7 @@ class Moves(Machine):
             lambda stand: stand.store.tombstone(session, ids),
         )
 
-    @move(lambda self: self.committed, 3)
+    @move(lambda self: self.committed, RARELY)
     def vacuum(self, dice: Dice) -> Collection[str] | None:
         """What's hidden is forgotten, but not that it was."""
         session = dice.of(self.committed)
