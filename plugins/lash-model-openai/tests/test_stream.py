@@ -223,7 +223,7 @@ async def test_responses_without_finished_items_are_pieced_together(peer: Peer) 
     [
         ("max_output_tokens", "output_limit"),
         ("content_filter", "content_filter"),
-        ("whim", "unknown"),
+        ("whim", "output_limit"),
     ],
 )
 async def test_responses_say_why_they_ended(peer: Peer, reason: str, finish: str) -> None:
@@ -235,6 +235,38 @@ async def test_responses_say_why_they_ended(peer: Peer, reason: str, finish: str
     answer, _ = await ask(model_at(peer, "responses"))
 
     assert finish == answer.finish
+
+
+async def test_what_follows_the_end_of_a_chat_is_none_of_it(peer: Peer) -> None:
+    """A call that came after the answer was whole would run; its usage does come then."""
+    peer.replies = [
+        streamed(
+            delta(content="Hi"),
+            delta("length"),
+            delta("stop", content="more"),
+            tool_delta(0, "call_a", "add", "{}"),
+            chat_usage(prompt_tokens=7, completion_tokens=3),
+        )
+    ]
+
+    answer, chunks = await ask(model_at(peer))
+
+    assert (Text(text="Hi"),) == answer.parts
+    assert ["Hi"] == texts(chunks)
+    assert "output_limit" == answer.finish
+    assert Usage(input=7, output=3) == answer.usage
+
+
+async def test_what_follows_the_end_of_a_response_is_none_of_it(peer: Peer) -> None:
+    """The first end counts; a later one can't make a whole answer of a cut one."""
+    call = {"type": "function_call", "id": "fc", "call_id": "c", "name": "f", "arguments": "{}"}
+    cut = completed(status="incomplete", incomplete_details={"reason": "max_output_tokens"})
+    peer.replies = [streamed(*told("Hi")[:-1], cut, added(1, call), done(1, call), completed())]
+
+    answer, _ = await ask(model_at(peer, "responses"))
+
+    assert (Text(text="Hi"),) == answer.parts
+    assert "output_limit" == answer.finish
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])

@@ -171,6 +171,8 @@ class ChatReader:
         """
         Take in one event; return what it added to text and reasoning.
 
+        Of what follows the answer's end only its usage counts.
+
         Raises:
             StreamFailed: It's an error.
         """
@@ -180,7 +182,7 @@ class ChatReader:
         if usage := wire.inner(event, "usage"):
             self._usage = _usage(usage)
         chunks: list[Chunk] = []
-        for choice in wire.objects(event, "choices")[:1]:
+        for choice in () if self._finish else wire.objects(event, "choices")[:1]:
             delta = wire.inner(choice, "delta")
             # two names are in use for the same thing
             thought = wire.text(delta, "reasoning_content") or wire.text(delta, "reasoning")
@@ -192,7 +194,7 @@ class ChatReader:
                 chunks.append(Chunk(text=said))
             for call in wire.objects(delta, "tool_calls"):
                 self._take_call(call)
-            self._finish = wire.text(choice, "finish_reason") or self._finish
+            self._finish = wire.text(choice, "finish_reason")
         return chunks
 
     def answer(self) -> ModelAnswer:

@@ -169,10 +169,14 @@ class ResponsesReader:
         """
         Take in one event; return what it added to text and reasoning.
 
+        What follows the answer's end is none of it, errors apart.
+
         Raises:
             StreamFailed: It's an error.
         """
         kind = wire.text(event, "type")
+        if self._end is not None and kind not in _FAILURES:
+            return ()
         if kind in _DELTAS:
             return self._take_delta(event, reasoning=_DELTAS[kind])
         if kind == "response.output_item.added":
@@ -205,7 +209,7 @@ class ResponsesReader:
             finish = "tool_use"
         if wire.text(self._end, "status") == "incomplete":
             reason = wire.text(wire.inner(self._end, "incomplete_details"), "reason")
-            finish = _INCOMPLETE.get(reason, "unknown")
+            finish = _INCOMPLETE.get(reason, "output_limit")  # cut off, whatever for
         usage = wire.inner(self._end, "usage")
         return ModelAnswer(
             parts=tuple(parts),
