@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from .batteries.crash.cancel import Case
-from .batteries.crash.full import TURNS, Budget, run, small, with_budget
+from .batteries.crash.full import TURNS, Budget, Want, run, small, with_budget
 from .batteries.crash.places import SqlitePlace
 from .batteries.crash.room import ROOM
 from .batteries.crash.seams import Ledger
@@ -83,7 +83,7 @@ async def test_a_real_disk_that_is_full_is_the_same(tmp_path: Path) -> None:
         case = Case()
         if make_room is not None:
             place = SqlitePlace(tmp_path / "disk" / "place")
-            case = await run(place, Ledger(tmp_path / "ledger"), make_room)
+            case = await run(place, Ledger(tmp_path / "ledger"), Want(make_room))
             assert case.reached
     Report(
         battery="crash A7/sqlite, tmpfs",

@@ -1,10 +1,15 @@
-"""A7: a disk that's full after so many bytes, and has room again later."""
+"""
+A7: a disk that's full after so many bytes, and has room again later.
+
+The ten turns and what has to come of them are A8's too, where something else is short.
+"""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -86,24 +91,43 @@ def small(folder: Path) -> Generator[Callable[[], None] | None]:
     try:
         ballast = folder / "ballast"
         ballast.write_bytes(bytes(3600 * 1024))
-        yield ballast.unlink
+        yield partial(ballast.unlink, missing_ok=True)
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-async def run(place: Place, ledger: Ledger, make_room: Callable[[], None]) -> Case:
-    """Return what comes of ten turns on a disk that fills up, and then has room."""
+class Want:
+    """
+    Something that there's too little of: here room, which ends by itself.
+
+    Attributes:
+        error: What its lack has to be told as.
+    """
+
+    error: type[LashError] = StoreFull
+
+    def __init__(self, over: Callable[[], None]) -> None:
+        self.over = over
+
+    def before(self, turn: int) -> None:
+        """Begin, if that's before the turn of this number."""
+
+
+async def run(place: Place, ledger: Ledger, want: Want) -> Case:
+    """Return what comes of ten turns in *want*, which is over once it was told of."""
     case = Case(reached=False)
     left = list(TURNS)
     while left:
+        want.before(len(TURNS) - len(left))
         try:
-            await _talk(place, ledger, left, make_room, case)
-        except StoreFull:  # it couldn't even be opened
+            await _talk(place, ledger, left, want, case)
+        except want.error:  # it couldn't even be opened
             case.reached = True
-            make_room()
+            want.over()
         except LashError as error:
             case.wrong.append(f"told {type(error).__name__}: {error}")
             return case
+    want.over()
     case.wrong += place.leftovers() and [f"left behind: {place.leftovers()!r}"]
     case.wrong += place.look()
     store = place.store()
@@ -113,10 +137,8 @@ async def run(place: Place, ledger: Ledger, make_room: Callable[[], None]) -> Ca
     return case
 
 
-async def _talk(
-    place: Place, ledger: Ledger, left: list[str], make_room: Callable[[], None], case: Case
-) -> None:
-    """Take turns until none is *left*; when there's no room, read, make some, go on."""
+async def _talk(place: Place, ledger: Ledger, left: list[str], want: Want, case: Case) -> None:
+    """Take turns until none is *left*; in want read, let it be over, go on."""
     gate = Gate()
     store, model = GatedStore(place.store(), gate), StrictModel(gate)
     made = tools(gate, ledger)
@@ -125,26 +147,27 @@ async def _talk(
         lash.session(place.session) as session,
     ):
         while left:
+            want.before(len(TURNS) - len(left))
             try:
                 record = await session.run(left[0])
                 case.acks.append(("turn", record.id))
-            except StoreFull:
+            except want.error:
                 case.reached = True
                 await _read(session, store, case)
-                make_room()
+                want.over()
                 await _again(session, left[0], case)
             left.pop(0)
         case.wrong += model.refused
 
 
 async def _read(session: Session, store: GatedStore, case: Case) -> None:
-    """Read everything there is, on a full disk."""
+    """Read everything there is, in want."""
     told = await seen(store, session.id)
     if len(session.messages) != len(told.messages):
         case.wrong.append(f"{len(session.messages)} messages here, {len(told.messages)} there")
     for _, id in case.acks:
         if id not in told.operations:
-            case.wrong.append(f"acknowledged and lost on a full disk: turn {id!r}")
+            case.wrong.append(f"acknowledged and lost in want: turn {id!r}")
 
 
 async def _again(session: Session, text: str, case: Case) -> None:
@@ -185,4 +208,4 @@ async def with_budget(folder: Path, budget: Budget, *, planted: str | None = Non
         if planted is not None:
             on.enter_context(FAULTS[planted]())
         on.enter_context(mounted(budget))
-        return await run(SqlitePlace(folder / "place"), Ledger(folder / "ledger"), make_room)
+        return await run(SqlitePlace(folder / "place"), Ledger(folder / "ledger"), Want(make_room))

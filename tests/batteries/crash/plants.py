@@ -27,6 +27,7 @@ FAULTS: Final[dict[str, Plant]] = {
     "sql: not flushed": planted_sql.not_flushed,
     "sql: never flushed": planted_sql.never_flushed,
     "sql: blind rollback": planted_sql.blind_rollback,
+    "sql: written anywhere": planted_sql.written_anywhere,
 }
 
 FAILING: Final = (
