@@ -333,6 +333,23 @@ async def test_what_is_spent_outside_a_turn_is_durable_and_counted_once() -> Non
         assert 20 == session.usage().total
 
 
+async def test_what_one_app_spent_outlives_the_turns_of_another() -> None:
+    """
+    Whoever has the session open elsewhere doesn't know of it, and it isn't theirs to forget.
+    """
+    store = MemoryStore()
+    async with app(Hosting, store=store) as lash, app(Hosting, store=store) as other:
+        session = await lash.session("s")
+        await other.session("s")
+        await MADE[-1].host.spend("s", [ROW])
+        await session.run("go")
+    async with app(store=store) as lash:
+        session = await lash.session("s")
+        assert 20 == session.usage().total
+        await session.run("go")
+        assert () == await store.journal("s")
+
+
 async def test_what_is_spent_in_a_turn_is_in_its_record_and_its_commit() -> None:
     """
     The turn's own tokens and its children's are told apart, and both are kept.

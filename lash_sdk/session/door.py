@@ -13,7 +13,7 @@ from ..errors import LashError, SessionBusy, SessionClosed, StoreError
 from ..messages import Message
 from ..ports import Claim
 from .line import Place, first, join
-from .recovery import SPENT
+from .recovery import SPENT, spent
 
 PAUSE: Final = 0.005
 LONGEST: Final = 0.1
@@ -74,8 +74,7 @@ class Door:
                 claim = await live.store.claim(live.id)
                 if politely and claim.waiting and await first(live, self.waiting):
                     raise SessionBusy(live.id)
-                if claim.revision != live.revision:
-                    await self._refresh()
+                await self._catch_up(claim)
         except BaseException:
             await self.leave(claim)
             raise
@@ -94,13 +93,15 @@ class Door:
             self.waiting.add(turn)
         try:
             while True:
+                claim = None
                 await self._lock.acquire()
                 try:
                     if place is None or await self._comes(turn):
-                        claims = "journal" in live.store.capabilities
-                        return place, await self._claim() if claims else None
+                        claim = await self._claim()
+                        await self._catch_up(claim)
+                        return place, claim
                 except BaseException:
-                    self._lock.release()
+                    await self.leave(claim)
                     raise
                 self._lock.release()
                 await asyncio.sleep(0)
@@ -125,13 +126,15 @@ class Door:
         """Let the next one in; what was spent outside turns is off the record once paid."""
         live = self._live
         try:
-            if claim is not None and claim.unfinished and not live.owed():
+            if claim is not None and claim.unfinished:
                 with suppress(LashError):
-                    await live.store.journal_drop(claim, SPENT)
+                    rows = spent(await live.store.journal(live.id))
+                    if all(row.id in live.ledger for row in rows):  # also what others spent
+                        await live.store.journal_drop(claim, SPENT)
             if claim is not None:
-                await self._live.store.release(claim)
+                await live.store.release(claim)
         except StoreError as error:  # what was done is done
-            log.warning("session %r: its claim wasn't given back: %s", self._live.id, error)
+            log.warning("session %r: its claim wasn't given back: %s", live.id, error)
         finally:
             self._lock.release()
 
@@ -146,25 +149,21 @@ class Door:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST)
 
-    async def _claim(self) -> Claim:
-        """Return the claim once whoever has it gives it back."""
+    async def _claim(self) -> Claim | None:
+        """Return the claim once whoever has it gives it back; None where there are none."""
         live, pause = self._live, PAUSE
-        while True:
+        while "journal" in live.store.capabilities:
             self._check_open()
             with suppress(SessionBusy):
-                return await self._fresh(await live.store.claim(live.id))
+                return await live.store.claim(live.id)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST)
+        return None
 
-    async def _fresh(self, claim: Claim) -> Claim:
-        """Return *claim* once the session is as the store has it."""
-        try:
-            if claim.revision != self._live.revision:
-                await self._refresh()
-        except BaseException:
-            await self._live.store.release(claim)
-            raise
-        return claim
+    async def _catch_up(self, claim: Claim | None) -> None:
+        """Return once the session is as the store has it."""
+        if claim is not None and claim.revision != self._live.revision:
+            await self._refresh()
 
     def _check_open(self) -> None:
         if self.closed:
