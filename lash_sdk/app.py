@@ -229,15 +229,13 @@ class Lash:
             return
         self._open = False
         manager = self._roles.manager
-        closers = [] if manager is None else [manager.close]
-        closers += [self._close_lanes, self._stop_shared, *[m.close for m in self._models.values()]]
-        closers += [self._store.close]
-        await _all(closers)
+        managers = [] if manager is None else [manager.close]
+        models = [model.close for model in self._models.values()]
+        await _all([*managers, self._close_lanes, self._stop_shared, *models, self._store.close])
 
     async def _close_lanes(self) -> None:
-        lanes = tuple(self._lanes.values())
         try:
-            await _all([lane.close for lane in lanes])
+            await _all([lane.close for lane in self._lanes.values()])
         finally:
             self._lanes.clear()
 
@@ -349,7 +347,7 @@ class Opening:
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        known = ", ".join(repr(choice) for choice in choices)
+        known = ", ".join(map(repr, choices))
         raise InvalidInput(f"{name}: expected one of {known}, found {value!r}")
 
 

@@ -190,6 +190,16 @@ class ShowsChildren(MemoryStore):
         return rows
 
 
+class ListsHeads(MemoryStore):
+    """Lists only what has a head, and looks into no journal."""
+
+    async def sessions(
+        self, *, before: float | None = None, limit: int = 100, prefix: str = ""
+    ) -> Sequence[SessionSummary]:
+        rows = await super().sessions(before=before, limit=1000, prefix=prefix)
+        return [replace(row, unfinished=False) for row in rows if row.id in self._sessions][:limit]
+
+
 class OrphansAny(MemoryStore):
     """Takes an operation for the parent's turn, whosever it is."""
 
@@ -287,6 +297,7 @@ class OneGeneration(MemoryStore):
 
     async def journal_put(self, claim: Claim, rows: Sequence[JournalRow]) -> None:
         journal = self._journals[claim.session]
+        journal.since = time.time()
         self._alive(claim.session)
         journal.rows.update({(row.turn, row.key, row.kind): row for row in rows})
         for row in rows:

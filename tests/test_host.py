@@ -121,7 +121,7 @@ async def test_a_child_is_seen_once_its_parents_turn_is_committed() -> None:
         await session.run("go")
         child = await lash.session("kid")
 
-        assert [[]] == seen
+        assert [["s"]] == seen
         assert ["kid"] == [each.id for each in await lash.sessions(prefix="kid", children=True)]
         assert [] == [each for each in await lash.sessions() if each.id == "kid"]
         assert 1 == child.revision

@@ -36,6 +36,7 @@ FAULTS: Final[tuple[type[MemoryStore], ...]] = (
     planted.HidesAnything,
     planted.LandsLater,
     planted.LastWriteWins,
+    planted.ListsHeads,
     planted.Mangles,
     planted.MindsOrder,
     planted.NeverGoesBack,

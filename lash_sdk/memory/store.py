@@ -18,7 +18,7 @@ from .. import errors
 from ..commits import Commit, Head, Receipt
 from ..graph import Node
 from ..json import encode, maker
-from ..ports import Claim, InboxItem, JournalRow, Page, SessionSummary, Store
+from ..ports import BASE, Claim, InboxItem, JournalRow, Page, SessionSummary, Store
 from .blobs import Blobs
 from .children import Children
 from .nodes import Nodes
@@ -44,14 +44,14 @@ class _Session:
 class _Journal:
     rows: dict[tuple[str, str, str], JournalRow] = field(default_factory=dict)
     claim: Claim | None = None
+    writer: int = 0  # generation of the newest claim that wrote, and since when
+    since: float = 0.0
 
 
 class MemoryStore(Store):
     """Sessions in this process' memory; open it in as many apps as you like."""
 
-    capabilities: ClassVar[frozenset[str]] = frozenset(
-        ("commit", "journal", "inbox", "fork", "observe", "vacuum")
-    )
+    capabilities: ClassVar[frozenset[str]] = BASE | {"observe", "vacuum"}
 
     def __init__(self) -> None:
         self._sessions: dict[str, _Session] = {}
@@ -109,12 +109,15 @@ class MemoryStore(Store):
         self, *, before: float | None = None, limit: int = 100, prefix: str = ""
     ) -> Sequence[SessionSummary]:
         """Return at most *limit* sessions updated before then, newest first."""
+        begun = {id: journal.since for id, journal in self._journals.items() if journal.rows}
+        heads = [found.head for found in reversed(self._sessions.values())]
+        heads += [_first(id, since) for id, since in begun.items() if id not in self._sessions]
         heads = [
-            found.head
-            for id, found in reversed(self._sessions.items())
-            if id.startswith(prefix)
-            and found.head.pending is None
-            and (before is None or found.head.updated < before)
+            head
+            for head in heads
+            if head.session.startswith(prefix)
+            and head.pending is None
+            and (before is None or head.updated < before)
         ]
         heads.sort(key=lambda head: head.updated, reverse=True)
         return [
@@ -124,6 +127,7 @@ class MemoryStore(Store):
                 turns=head.turns,
                 updated=head.updated,
                 parent=head.parent,
+                unfinished=head.session in begun,
             )
             for head in heads[:limit]
         ]
@@ -263,6 +267,8 @@ class MemoryStore(Store):
     async def journal_put(self, claim: Claim, rows: Sequence[JournalRow]) -> None:
         """Make *rows* durable, all or none, and *claim* the newest that wrote any."""
         journal = self._held(claim)
+        if journal.writer != claim.generation:
+            journal.writer, journal.since = claim.generation, time.time()
         for row in rows:
             journal.rows.setdefault((row.turn, row.key, row.kind), row)
             self._blobs.keep(row.blobs)

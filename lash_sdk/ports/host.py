@@ -125,13 +125,10 @@ class Asker:
     ctx: Any = None
 
 
-_OURS: Final[dict[str, str]] = dict.fromkeys(
-    ("snapshot", "catalogue", "tool_state", "graph", "trace"), ""
-)
-_THEIRS: Final[dict[str, str]] = dict.fromkeys(
-    ("lifecycle", "turns", "tasks", "monitors", "direct"), "lash-sessions"
-)
-ROLES: Final[Mapping[str, str]] = _OURS | _THEIRS
+ROLES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("snapshot", "catalogue", "tool_state", "graph", "trace"), ""),
+    **dict.fromkeys(("lifecycle", "turns", "tasks", "monitors", "direct"), "lash-sessions"),
+}
 """The ten session roles, and the package that brings those the kernel lacks."""
 
 

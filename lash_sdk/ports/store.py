@@ -36,13 +36,20 @@ class Page:
 
 @frozen
 class SessionSummary:
-    """One line of a list of sessions; `updated` is seconds since 1970, UTC."""
+    """
+    One line of a list of sessions.
+
+    Attributes:
+        updated: Seconds since 1970, UTC: of the head, or of the journal without one.
+        unfinished: Whether its journal has rows, as while a turn runs or was cut short.
+    """
 
     id: str
     revision: int
     turns: int
     updated: float
     parent: str | None = None
+    unfinished: bool = False
 
 
 @frozen
@@ -220,7 +227,12 @@ class Store(ABC):
     async def sessions(
         self, *, before: float | None = None, limit: int = 100, prefix: str = ""
     ) -> Sequence[SessionSummary]:
-        """Return at most *limit* sessions updated before then, newest first."""
+        """
+        Return at most *limit* sessions updated before then, newest first.
+
+        Without a head, revision 0, a session is told of while its journal has rows.
+        One that waits for its parent's commit isn't.
+        """
 
     @abstractmethod
     async def delete(self, session: str) -> bool:

@@ -210,9 +210,8 @@ class Session(View):
         """
         if not key or type(key) is not str:
             raise InvalidInput(f"key: expected text that isn't empty, found {key!r}")
-        item = InboxItem(key=key, body=user(text).to_json())
         live = self._open().live
-        return await live.store.enqueue(live.id, item)
+        return await live.store.enqueue(live.id, InboxItem(key=key, body=user(text).to_json()))
 
     async def withdraw(self, key: str) -> bool:
         """Take waiting input back; return False if a turn has it, or nobody."""

@@ -327,6 +327,45 @@ class StoreClaims:
 
         assert [False, True, False] == found
 
+    @needs("journal")
+    async def test_c127_a_session_that_only_began_is_listed(self, opened: Store) -> None:
+        """
+        Else nobody finds the first turn that a kill left, and its id may be a made-up one.
+        """
+        await opened.commit(turn("b", 0))
+        idle = await opened.claim("idle")
+        claim = await opened.claim("a")
+        await opened.journal_put(claim, [journal_row("t", "1")])
+
+        rows = {row.id: row for row in await opened.sessions()}
+        assert {"a": (0, 0, True), "b": (1, 1, False)} == {
+            id: (row.revision, row.turns, row.unfinished) for id, row in rows.items()
+        }
+        assert ["a"] == [row.id for row in await opened.sessions(limit=1)]
+        assert ["b"] == [row.id for row in await opened.sessions(before=rows["a"].updated)]
+        assert [] == list(await opened.sessions(prefix="aa"))
+        assert await opened.head("a") is None
+        await opened.journal_drop(claim, "t")
+        assert ["b"] == [row.id for row in await opened.sessions()]
+        await opened.release(claim)
+        await opened.release(idle)
+
+    @needs("journal")
+    async def test_c128_a_list_says_which_sessions_have_a_journal(self, opened: Store) -> None:
+        """
+        A turn runs in them, or was cut short, until a commit clears its rows.
+        """
+        for id in ("a", "b"):
+            await opened.commit(turn(id, 0))
+        claim = await opened.claim("a")
+        await opened.journal_put(claim, [journal_row("a-1", "1")])
+        before = {row.id: row.unfinished for row in await opened.sessions()}
+        await opened.commit(turn("a", 1, turn="a-1"))
+
+        assert {"a": True, "b": False} == before
+        assert [False, False] == [row.unfinished for row in await opened.sessions()]
+        await opened.release(claim)
+
 
 def journal_row(turn: str, key: str, body: Json = None) -> JournalRow:
     """Return a row of a turn's journal."""

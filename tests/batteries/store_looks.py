@@ -43,7 +43,10 @@ def shown(model: Model, ids: Collection[str], refs: Collection[str]) -> Shown:
         },
         "claims": [id for id in alive if id in model.held],
         "blobs": {ref: ref for ref in refs},
-        "listed": [(h.session, h.revision, h.turns, h.updated, h.parent) for h in model.listed()],
+        "listed": [
+            (h.session, h.revision, h.turns, h.updated, h.parent, model.unfinished(h.session))
+            for h in model.listed()
+        ],
         "feed": model.feed[-50:],
         "deleted": {id: ("SessionDeleted",) for id in ids if id in model.gone},
     }
@@ -89,7 +92,8 @@ async def look(stand: Stand, model: Model, ids: Collection[str], refs: Collectio
         "claims": [id for id, each in zip(alive, found, strict=True) if each["claims"]],
         "blobs": {ref: hashlib.sha256(await store.blob(ref)).hexdigest() for ref in refs},
         "listed": [
-            (s.id, s.revision, s.turns, s.updated, s.parent) for s in await store.sessions()
+            (s.id, s.revision, s.turns, s.updated, s.parent, s.unfinished)
+            for s in await store.sessions()
         ],
         "feed": [(r.session, r.operation, r.revision, r.leaf) for r in feed][-50:],
         "deleted": {id: await _gone(store, id) for id in gone},

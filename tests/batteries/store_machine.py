@@ -212,7 +212,7 @@ class Machine(RuleBasedStateMachine):
             await stand.store.journal_put(held, rows)
             stand.latest[held.session] = held.generation
 
-        return self.ask(lambda: self.model.put(claim, rows), act)
+        return self.ask(lambda: self.model.put(claim, rows, time.time()), act)
 
     def let_go(self, again: Callable[[Stand], Coroutine[object, object, None]]) -> None:
         """Let every claim's holder end, and open the stores again."""

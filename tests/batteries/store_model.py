@@ -59,6 +59,7 @@ class Model:
         self.nodes: dict[str, Written] = {}
         self.blobs: dict[str, int] = {}  # ref to size
         self.journals: dict[str, dict[tuple[str, str, str], JournalRow]] = {}
+        self.wrote: dict[str, tuple[int, float]] = {}  # session to its newest writer, since when
         self.held: dict[str, int] = {}  # session to the number of its claim
         self.claims: list[str] = []  # by number: the session
         self.feed: list[tuple[str, str, int, str | None]] = []
@@ -100,7 +101,13 @@ class Model:
     def listed(self) -> list[Head]:
         """Return the heads of all sessions that a list shows, newest first."""
         heads = [found.head for found in self.sessions.values() if found.head.pending is None]
+        begun = [id for id in self.journals if self.unfinished(id) and id not in self.sessions]
+        heads += [_first(id, self.wrote[id][1]) for id in begun]
         return sorted(heads, key=lambda head: -head.updated)
+
+    def unfinished(self, session: str) -> bool:
+        """Return whether a session's journal has rows."""
+        return bool(self.journals.get(session))
 
     def ends(self, session: str) -> list[str]:
         """Return the nodes to which a session can go back, or be forked at."""
@@ -219,8 +226,10 @@ class Model:
         if self.held.get(self.claims[claim]) == claim:
             del self.held[self.claims[claim]]
 
-    def put(self, claim: int, rows: Sequence[JournalRow]) -> None:
+    def put(self, claim: int, rows: Sequence[JournalRow], now: float) -> None:
         session = self._holds(claim)
+        if self.wrote.get(session, (-1, now))[0] != claim:
+            self.wrote[session] = claim, now
         journal = self.journals.setdefault(session, {})
         for row in rows:
             journal.setdefault((row.turn, row.key, row.kind), row)

@@ -274,8 +274,8 @@ class Moves(Machine):
 
     @move(lambda self: self.made)
     def write(self, dice: Dice) -> Collection[str] | None:
-        """Journal rows by the holder; those that are there already stay."""
-        claim = self._holder(session := dice.of(self.made))
+        """Journal rows by the holder, also of a first turn; those that are there stay."""
+        claim = self._holder(session := dice.of([*self.made, *self.model.held]))
         return [session] if self.put(claim, self._rows(session, dice)) else None
 
     def _holder(self, session: str) -> int:

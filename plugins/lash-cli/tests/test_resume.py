@@ -120,6 +120,35 @@ def test_a_session_with_an_unfinished_turn_alone_is_named(
     assert "try: lash resume x, or lash resume x --discard" in ran.err
 
 
+def test_a_killed_first_turn_is_in_the_list(killed: Machine) -> None:
+    """An id that nobody chose can't be guessed: the list is where it's found."""
+    first = killed.lash("sessions", "list", "--json").body
+    shown = killed.lash("sessions", "list")
+    killed.lash("resume", first[0]["id"], "-m", killed.script("done"), *WITH)
+    after = killed.lash("sessions", "list", "--json").body
+
+    assert [("x", 0, 0, True)] == [
+        (row["id"], row["turns"], row["revision"], row["unfinished"]) for row in first
+    ]
+    assert "unfinished" in shown.out.splitlines()[-1]
+    assert "note: an unfinished turn runs, or was interrupted; lash resume ID" in shown.err
+    assert [("x", 1, 1, False)] == [
+        (row["id"], row["turns"], row["revision"], row["unfinished"]) for row in after
+    ]
+
+
+def test_what_looks_at_every_session_passes_over_a_first_turn(killed: Machine) -> None:
+    """It has nothing that's committed yet: no usage, and nothing that could be damaged."""
+    usage = killed.lash("usage", "--json")
+    verified = killed.lash("sessions", "verify", "--json")
+
+    assert (0, {}) == (usage.code, usage.body)
+    assert (0, [("x", 0, "")]) == (
+        verified.code,
+        [(each["session"], each["revision"], each["problem"]) for each in verified.body],
+    )
+
+
 def test_a_session_that_is_not_there(machine: Machine) -> None:
     """A wrong id isn't a finished turn."""
     ran = machine.lash("resume", "nobody", "-m", machine.script("x"))

@@ -403,7 +403,7 @@ async def test_a_grandchild_is_seen_when_all_above_it_are() -> None:
         await parent.run("go")
         seen.append(sorted(each.id for each in await lash.sessions(children=True)))
 
-    assert [[], ["grandkid", "kid", "parent"]] == seen
+    assert [["parent"], ["grandkid", "kid", "parent"]] == seen
 
 
 async def test_outside_a_turn_a_child_is_one_commit_of_its_maker() -> None:

@@ -345,7 +345,8 @@ async def verified(store: Store, session: str) -> Verified:
     try:
         head = await store.head(session)
         if head is None:
-            return Verified(session=session, problem="it isn't there")
+            begun = "journal" in store.capabilities and await store.journal(session)
+            return Verified(session=session, problem="" if begun else "it isn't there")
         graph = Graph()
         async for page in store.load(session):
             at = page.head.leaf if page.head else None

@@ -48,30 +48,30 @@ async def _filling(options: Options) -> AsyncGenerator[Lash]:
 
 
 def list_sessions(options: Options, *, limit: int, prefix: str, as_json: bool) -> int:
-    """Print the store's sessions, newest first."""
+    """Print the store's sessions, newest first, those with an unfinished turn marked."""
 
     async def main() -> int:
         async with _looking(options) as lash:
             found = await lash.sessions(limit=limit, prefix=prefix)
         if as_json:
-            print_json(
-                [
-                    {
-                        "id": each.id,
-                        "revision": each.revision,
-                        "turns": each.turns,
-                        "updated": each.updated,
-                        "parent": each.parent,
-                    }
-                    for each in found
-                ]
-            )
+            print_json([asdict(each) for each in found])
             return OK
         rows = [
-            (short(each.id), str(each.turns), str(each.revision), _when(each.updated))
+            (
+                short(each.id),
+                str(each.turns),
+                str(each.revision),
+                _when(each.updated),
+                "unfinished" if each.unfinished else "",
+            )
             for each in found
         ]
-        print(table(("session", "turns", "revision", "updated"), rows))
+        print(table(("session", "turns", "revision", "updated", "last turn"), rows))
+        if any(each.unfinished for each in found):
+            print(
+                "note: an unfinished turn runs, or was interrupted; lash resume ID finishes it",
+                file=sys.stderr,
+            )
         return OK
 
     return run_async(main())
@@ -245,7 +245,8 @@ def show_usage(options: Options, *, as_json: bool) -> int:
     async def main() -> int:
         one = options.session
         async with _looking(options) as lash:
-            ids = [one] if one else [each.id for each in await lash.sessions(limit=EVERY)]
+            every = () if one else await lash.sessions(limit=EVERY)
+            ids = [one] if one else [each.id for each in every if each.revision]
             reports = {id: (await read_session(lash.store, id)).ledger.report() for id in ids}
         if as_json:
             print_json({id: _report_json(report) for id, report in reports.items()})

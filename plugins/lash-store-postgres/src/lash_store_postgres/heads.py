@@ -37,11 +37,14 @@ left join @schema@.nodes l on l.commit = c.leaf_commit and l.place = c.leaf_plac
 where c.key > %b::bigint order by c.key limit %b::bigint
 """
 _SESSIONS: Final = """
-select s.id, s.revision, coalesce(c.turns, 0), s.updated, p.id
+select s.id, s.revision, coalesce(c.turns, 0), s.updated, p.id, j.there
 from @schema@.sessions s
 left join @schema@.commits c on c.key = s.head
 left join @schema@.sessions p on p.key = s.parent
-where s.state = 1 and s.pending is null
+cross join lateral (
+  select exists (select from @schema@.journal j where j.session = s.key) as there
+) j
+where (s.state = 1 and s.pending is null or s.state = 0 and j.there)
 and (%b::double precision is null or s.updated < %b::double precision)
 and starts_with(s.id, %b::text)
 order by s.updated desc, s.key desc limit %b::bigint
@@ -147,6 +150,13 @@ async def sessions(
     """Return sessions updated before then, newest first."""
     rows = await server.rows(_SESSIONS, before, before, prefix, Int8(max(limit, 0)))
     return [
-        SessionSummary(id=id, revision=revision, turns=turns, updated=updated, parent=parent)
-        for id, revision, turns, updated, parent in rows
+        SessionSummary(
+            id=id,
+            revision=revision,
+            turns=turns,
+            updated=updated,
+            parent=parent,
+            unfinished=unfinished,
+        )
+        for id, revision, turns, updated, parent, unfinished in rows
     ]

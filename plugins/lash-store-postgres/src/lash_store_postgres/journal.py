@@ -34,7 +34,7 @@ _PUT: Final = """
 select @schema@.journal_put(
   %b::text, %b::bigint, %b::text, %b::integer, %b::bigint,
   %b::text[], %b::text[], %b::text[], %b::bytea[], %b::bytea[],
-  %b::text[], %b::bytea[], %b::bytea[], %b::bytea[])
+  %b::text[], %b::bytea[], %b::bytea[], %b::bytea[], %b::double precision)
 """
 _DROP: Final = """
 select @schema@.journal_drop(
@@ -76,6 +76,7 @@ def entry(claim: Claim, rows: Sequence[JournalRow]) -> Entry:
             for row, data, ref in zip(rows, bodies, refs, strict=True)
         ],
         *blobs([blob for row in rows for blob in row.blobs]),
+        time.time(),
     )
     return Entry(claim, args)
 

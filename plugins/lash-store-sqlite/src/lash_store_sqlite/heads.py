@@ -92,9 +92,10 @@ where c.key > ? and c.operation is not null and s.state = 1
 order by c.key limit ?
 """
 _SESSIONS: Final = """
-select s.id, coalesce(c.revision, 0), coalesce(c.turns, 0), s.updated, p.id
+select s.id, coalesce(c.revision, 0), coalesce(c.turns, 0), s.updated, p.id,
+  exists (select 1 from journal j where j.session = s.key) as unfinished
 from sessions s left join commits c on c.key = s.head left join sessions p on p.key = s.parent
-where s.state = 1 and s.pending is null
+where (s.state = 1 and s.pending is null or s.state = 0 and unfinished)
 and (?1 is null or s.updated < ?1) and substr(s.id, 1, ?2) = ?3
 order by s.updated desc, s.key desc limit ?4
 """
@@ -162,6 +163,13 @@ def sessions(
     """Return sessions updated before then, newest first."""
     rows = db.execute(_SESSIONS, (before, len(prefix), prefix, max(limit, 0)))
     return [
-        SessionSummary(id=id, revision=revision, turns=turns, updated=updated, parent=parent)
-        for id, revision, turns, updated, parent in rows
+        SessionSummary(
+            id=id,
+            revision=revision,
+            turns=turns,
+            updated=updated,
+            parent=parent,
+            unfinished=bool(unfinished),
+        )
+        for id, revision, turns, updated, parent, unfinished in rows
     ]

@@ -7,6 +7,7 @@ that writes: whoever lost the session is refused, whatever the locks say.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -19,7 +20,7 @@ from lash_sdk.ports import JournalRow
 from . import places
 from .deletion import orphan
 from .pieces import blob_key, keep
-from .schema import DELETED
+from .schema import DELETED, NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +44,10 @@ from sessions s left join commits c on c.key = s.head where s.id=?
 _ANY: Final = """
 select exists (select 1 from journal j join sessions s on s.key = j.session where s.id=?)
 """
-_FENCE: Final = "update sessions set generation=?, holder=? where key=?"
+_FENCE: Final = f"""
+update sessions set generation=?, holder=?,
+  updated=case state when {NAMED} then ? else updated end where key=?
+"""  # noqa: S608 - ours
 _PUT: Final = """
 insert into journal (session, turn, key, kind, body, blobs, hash)
 values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing
@@ -138,7 +142,7 @@ def put(db: apsw.Connection, entry: Entry, holds: Holds) -> int:
     place = _held(db, claim, holds)
     session = places.named(db, claim.session, place)
     if place.generation != claim.generation:
-        db.execute(_FENCE, (claim.generation, claim.holder, session))
+        db.execute(_FENCE, (claim.generation, claim.holder, time.time(), session))
     db.executemany(_PUT, [(session, *row) for row in entry.rows])
     for blob in entry.blobs:
         keep(db, blob)

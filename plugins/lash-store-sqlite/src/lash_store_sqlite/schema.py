@@ -40,7 +40,11 @@ PARTS: Final = 1 << SHIFT
 """How many parts a commit can have."""
 
 NAMED: Final = 0
-"""State of a session that isn't made yet: a parent's id, or a first turn's journal."""
+"""
+State of a session that isn't made yet: a parent's id, or a first turn's journal.
+
+It's `updated` when a claim begins to write that journal.
+"""
 
 MADE: Final = 1
 """State of a session that's there."""

@@ -714,7 +714,8 @@ end $$;
 create or replace function @schema@.journal_put(
   p_session text, p_generation bigint, p_holder text, p_backend integer, p_started bigint,
   p_turns text[], p_keys text[], p_kinds text[], p_bodies bytea[], p_blobs bytea[],
-  p_refs text[], p_hashes bytea[], p_blob_hashes bytea[], p_bytes bytea[]
+  p_refs text[], p_hashes bytea[], p_blob_hashes bytea[], p_bytes bytea[],
+  p_now double precision
 ) returns text language plpgsql as $$
 declare
   f record;
@@ -725,7 +726,8 @@ begin
     return f.o_outcome;
   end if;
   if f.o_fresh then
-    update @schema@.sessions set generation = p_generation, holder = p_holder where key = f.o_key;
+    update @schema@.sessions set generation = p_generation, holder = p_holder,
+      updated = case state when 0 then p_now else updated end where key = f.o_key;
   end if;
   insert into @schema@.journal (session, turn, key, kind, body, blobs, refs, hash)
     select f.o_key, r.turn, r.key, r.kind, r.body, r.blobs, r.refs::bytea[], r.hash

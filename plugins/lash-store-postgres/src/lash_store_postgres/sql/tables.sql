@@ -26,7 +26,7 @@ create table @schema@.sessions (
   revision bigint not null default 0,
   head bigint,                   -- the commit it stands at, or stood at once deleted
   origin bigint,                 -- the commit that it's a fork of
-  updated double precision,
+  updated double precision,      -- as its head says; before one, when its journal was begun
   parent bigint,                 -- the session that made it
   pending text collate "C",      -- the parent's turn that has to be committed first
   generation bigint not null default 0, -- of the newest claim that wrote a journal
