@@ -157,6 +157,14 @@ class StoreFull(StoreError):
     """
 
 
+class StoreMissing(StoreError):
+    """
+    Raised when a store is looked for where there's none.
+
+    None was made. Name the place of one that's there, or open one to have it made.
+    """
+
+
 class StoreCorrupt(StoreError):
     """
     Raised when stored bytes aren't what was stored, or aren't ours.

@@ -215,6 +215,7 @@ def test_no_value_is_ever_printed(form: type[BaseModel], section: Any) -> None:
         ({"disable": [1]}, "plugins.disable: expected a list of names, found list"),
         ({"disable": 3}, "plugins.disable: expected a list of names, found int"),
         (["weather"], "plugins: expected a table, found list"),
+        (None, "plugins: expected a table, found NoneType"),
     ],
 )
 def test_the_section_for_all_plugins_is_checked_as_well(section: Any, problem: str) -> None:

@@ -27,7 +27,7 @@ def configured(
         ConfigError: It lists every problem: unknown plugins, unknown keys,
             values that don't fit. Values are never printed.
     """
-    problems = _check_own(config.get(OWN))
+    problems = _check_own(config.get(OWN, {}))
     names = {plugin.name for plugin in plugins}
     for name in sorted(set(config) - names - known - {OWN}):
         problems.append(f"{OWN}.{name}: no such plugin{_guess(name, names | known)}")
@@ -76,8 +76,6 @@ def patience(config: Mapping[str, Any]) -> float:
 
 def _check_own(section: Any) -> list[str]:
     """Return what's wrong with the section that concerns all plugins."""
-    if section is None:
-        return []
     if not isinstance(section, dict):
         return [f"{OWN}: expected a table, found {type(section).__name__}"]
     known = {"deadline", "disable", "only"}

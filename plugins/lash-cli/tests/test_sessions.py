@@ -8,9 +8,12 @@ import subprocess
 import sys
 from contextlib import closing
 
+import psycopg
 import pytest
 
 from lash_cli.failures import STORE
+from lash_store_postgres.address import Address
+from tests.batteries.postgres_server import shared
 
 from .running import Machine, asking
 
@@ -142,8 +145,39 @@ def test_looking_at_a_store_that_is_not_there_makes_none(
     ran = used.lash("sessions", *command, "--store", "sqlite:///mistyped.db")
 
     assert (STORE, "") == (ran.code, ran.out)
-    assert "error: no store at 'mistyped.db'\ntry: the path of one that's there" in ran.err
+    assert "error: there's no store at 'mistyped.db'\ntry: the --store of one" in ran.err
     assert not (used.work / "mistyped.db").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("sessions", "list"), ("sessions", "show", "x"), ("sessions", "export", "x"), ("resume", "x")],
+    ids=" ".join,
+)
+def test_looking_at_a_schema_that_is_not_there_makes_none(
+    machine: Machine, pytestconfig: pytest.Config, command: tuple[str, ...]
+) -> None:
+    """On a server a mistyped schema would stay, for others to wonder about."""
+    url = shared(pytestconfig).schema()
+    schema = Address(url).schema
+    ran = machine.lash(*command, "--store", url)
+    with psycopg.connect(Address(url).conninfo) as db:
+        made = db.execute("select 1 from pg_namespace where nspname = %s", [schema]).fetchone()
+
+    assert (STORE, "", None) == (ran.code, ran.out, made)
+    assert f"?schema={schema}: there's no store in schema {schema!r}\ntry: the --store" in ran.err
+
+
+def test_a_turn_makes_the_schema_that_it_needs(
+    machine: Machine, pytestconfig: pytest.Config
+) -> None:
+    """As it makes a SQLite file: the first turn is where a store begins."""
+    store = ("--store", shared(pytestconfig).schema())
+    ran = machine.lash("run", "Go", "-m", machine.script("done"), "-s", "x", *store)
+    listed = machine.lash("sessions", "list", "--json", *store)
+
+    assert (0, "done\n") == (ran.code, ran.out)
+    assert ["x"] == [row["id"] for row in listed.body]
 
 
 def test_another_store_reads_an_export_back(used: Machine) -> None:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from lash_sdk.errors import SchemaTooNew, StoreCorrupt, StoreError
+from lash_sdk.errors import SchemaTooNew, StoreCorrupt, StoreError, StoreMissing
 from lash_sdk.testing.store_turns import revision, turn
 from lash_store_postgres import PostgresStore, schema
 from lash_store_postgres.address import Address
@@ -183,3 +183,18 @@ async def test_a_step_that_fails_leaves_the_version_before(
     assert 1 == await schema.version(db, place)
     assert 2 == (await store.commit(turn("a", 1))).revision
     await db.close()
+
+
+async def test_looking_for_a_store_makes_none(url: str, place: Address) -> None:
+    """
+    A schema that was mistyped must not stay on the server, to be taken for a store.
+    """
+    store = PostgresStore(url)
+    with pytest.raises(StoreMissing, match=f"there's no store in schema '{place.schema}'"):
+        await store.find()
+    with psycopg.connect(place.conninfo) as db:
+        schemas = db.execute("select 1 from pg_namespace where nspname = %s", [place.schema])
+        assert schemas.fetchone() is None
+    await store.open()
+    await store.find()
+    await store.close()

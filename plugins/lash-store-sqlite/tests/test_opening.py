@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import apsw
 import pytest
 
 from lash_sdk import Lash
-from lash_sdk.errors import StoreCorrupt
+from lash_sdk.errors import StoreCorrupt, StoreMissing
 from lash_sdk.ports import ModelRequest
 from lash_sdk.testing import Reply, ScriptedModel, reply
 from lash_sdk.usage import Usage
+from lash_store_sqlite import SqliteStore
 
 
 def app(path: Path, *script: str | Callable[..., Any]) -> Lash:
@@ -120,3 +122,16 @@ async def test_a_body_that_is_text_by_now_is_damage_as_well(tmp_path: Path) -> N
     async with app(path) as lash:
         with pytest.raises(StoreCorrupt):
             print((await lash.session("a")).messages[0])
+
+
+async def test_looking_for_a_store_makes_none(tmp_path: Path) -> None:
+    """
+    A mistyped path must not become a new, empty file.
+    """
+    store = SqliteStore(tmp_path / "a.db")
+    with pytest.raises(StoreMissing, match=r"there's no store at '.*a\.db'"):
+        await store.find()
+    assert [] == os.listdir(tmp_path)
+    await store.open()
+    await store.find()
+    await store.close()

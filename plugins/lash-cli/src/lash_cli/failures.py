@@ -25,6 +25,7 @@ from lash_sdk.errors import (
     StoreCorrupt,
     StoreError,
     StoreFull,
+    StoreMissing,
     Unavailable,
 )
 
@@ -67,6 +68,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (StoreFull, STORE, "make room on the disk, then the same command again"),
     (StoreCorrupt, STORE, "another --store, or a backup; the file was left as it is"),
     (SchemaTooNew, STORE, "upgrade the store's package; the file was left as it is"),
+    (StoreMissing, STORE, "the --store of one that's there; lash run and lash chat make a new one"),
     (StoreError, STORE, "mend what the message names, or another path: --store sqlite:///PATH"),
     (SessionBusy, STOPPED, "wait for the running turn, or name another --session"),
     (RevisionConflict, STOPPED, "the same command again; nothing was written"),

@@ -15,7 +15,8 @@ from .archive import read, restore, verified, written
 from .conversation import branches, print_json, read_head, read_session, told, turns
 from .failures import OK, STOPPED, STORE, CommandError
 from .interrupts import run_async
-from .settings import expect_store, read_settings
+from .settings import read_settings
+from .stores import expect_store
 from .turns import opened
 from .words import clean, short, table
 
@@ -33,8 +34,8 @@ EVERY: Final = 100_000
 
 @asynccontextmanager
 async def _looking(options: Options) -> AsyncGenerator[Lash]:
-    """Open the store alone, if it's there: a mistyped path isn't to be a new one."""
-    expect_store(read_settings(options).store_url)
+    """Open the store alone, if it's there: a mistyped place isn't to be a new one."""
+    await expect_store(read_settings(options))
     async with _filling(options) as lash:
         yield lash
 

@@ -145,23 +145,6 @@ def default_store() -> str:
     return f"{SQLITE}{quote(str(data_folder() / 'sessions.db'))}"
 
 
-def expect_store(url: str) -> None:
-    """
-    Accept the URL of a store that can be looked at; the default one may be empty.
-
-    Raises:
-        CommandError: It's a SQLite file that isn't there.
-    """
-    from urllib.parse import unquote
-
-    from .failures import STORE, CommandError
-
-    path = unquote(url.removeprefix(SQLITE))
-    if url.startswith(SQLITE) and url != default_store() and not os.path.exists(path):
-        way_out = "the path of one that's there; lash run and lash chat make a new one"
-        raise CommandError(f"no store at {path!r}", way_out=way_out, code=STORE)
-
-
 def make_default_folder(url: str) -> None:
     """Make the folder of the default store, if *url* is that store's."""
     if url == default_store():

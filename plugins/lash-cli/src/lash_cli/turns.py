@@ -21,6 +21,7 @@ from .loading import load_plugin, load_tool
 from .schemes import no_model
 from .screen import JsonLines, Terminal
 from .settings import make_default_folder, read_settings
+from .stores import expect_store
 from .watch import FaultNotes
 from .words import clean
 
@@ -104,6 +105,7 @@ def resume(id: str, options: Options, *, discard: bool, as_json: bool) -> int:
     model = options.model or (NOBODY if discard else None)
 
     async def main() -> int:
+        await expect_store(settings)
         with Interrupts() as interrupts:
             async with opened(settings) as lash:
                 if await lash.store.head(id) is None and not await lash.store.journal(id):

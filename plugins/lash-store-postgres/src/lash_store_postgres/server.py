@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import psycopg
 
-from lash_sdk.errors import StoreError
+from lash_sdk.errors import StoreError, StoreMissing
 
 from .lender import Lender
 from .refusals import AGAIN, stale, state, translated, unknown
-from .schema import Connection, named, prepare
+from .schema import Connection, named, prepare, version
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -82,14 +82,30 @@ class Server:
         """
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
+        await self._first(prepare)
+        self._lender = Lender(self.connect, self._connections)
+
+    async def find(self) -> None:
+        """
+        Return if the tables are there; make none.
+
+        Raises:
+            StoreMissing: They aren't.
+            LashError: As `Store.open` says.
+        """
+        if not await self._first(version):
+            where, schema = self.address.text, self.address.schema
+            raise StoreMissing(f"{where}: there's no store in schema {schema!r}")
+
+    async def _first(self, look: Callable[[Connection, Address], Awaitable[T]]) -> T:
+        """Return what *look* does on a connection of its own, before there are others."""
         first = await self.connect()
         try:
-            await prepare(first, self.address)
+            return await look(first, self.address)
         except psycopg.Error as error:
             raise translated(error, self.address.text) from error
         finally:
             await first.close()
-        self._lender = Lender(self.connect, self._connections)
 
     async def close(self) -> None:
         """Close every connection."""

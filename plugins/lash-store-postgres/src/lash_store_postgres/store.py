@@ -58,6 +58,16 @@ class PostgresStore(Store):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address.text!r})"
 
+    async def find(self) -> None:
+        """
+        Return if its tables are there, open or not; make none.
+
+        Raises:
+            StoreMissing: They aren't; the message names the schema.
+            StoreCorrupt, SchemaTooNew, StoreError: As `open` does.
+        """
+        await self._server.find()
+
     async def open(self) -> None:
         """
         Make the store ready; make its tables if there are none.

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import apsw
 
-from lash_sdk.errors import InvalidInput, SessionBusy, StoreError
+from lash_sdk.errors import InvalidInput, SessionBusy, StoreError, StoreMissing
 from lash_sdk.ports import Store
 
 from . import commits, deletion, forks, garbage, heads, inbox, journal, pages, pieces
@@ -83,6 +83,16 @@ class SqliteStore(Store):
     def transactions(self) -> int:
         """How many transactions have been committed since it was opened."""
         return self._writer.transactions if self._writer else 0
+
+    async def find(self) -> None:
+        """
+        Return if its file is there, open or not; make none.
+
+        Raises:
+            StoreMissing: It isn't.
+        """
+        if not await asyncio.to_thread(os.path.exists, self.path):
+            raise StoreMissing(f"there's no store at {self.path!r}")
 
     async def open(self) -> None:
         """
