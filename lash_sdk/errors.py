@@ -169,7 +169,7 @@ class StoreCorrupt(StoreError):
     """
     Raised when stored bytes aren't what was stored, or aren't ours.
 
-    The file is left as it was found. Restore it from a backup.
+    What's stored is left as it was found. Restore it from a backup.
     """
 
 
@@ -177,7 +177,7 @@ class SchemaTooNew(StoreError):
     """
     Raised when a store was written by a newer version of its plugin.
 
-    The file is left as it was found. Upgrade the plugin that opens it.
+    What's stored is left as it was found. Upgrade the plugin that opens it.
     """
 
     def __init__(self, where: str, *, found: int, known: int) -> None:

@@ -258,9 +258,9 @@ def test_usage_says_that_it_only_looks(machine: Machine) -> None:
 
 
 def test_a_server_that_is_away_is_no_matter_of_paths(machine: Machine) -> None:
-    """The way out for a server is the server, a file is only the other one."""
+    """The way out is the server, or any other store: not a file, of all things."""
     store = "postgresql://127.0.0.1:1/x"
-    says = "mend what the message names"
+    says = "mend what the message names, or take another --store\n"
     refused(machine, "sessions", "list", "--store", store, code=4, says="refused", way_out=says)
 
 
