@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -11,7 +12,7 @@ from weakref import WeakValueDictionary
 from .contexts import HostContext
 from .dispatch.live import Live
 from .dispatch.toolbox import Toolbox
-from .errors import InvalidInput, LashError, SessionClosed
+from .errors import InvalidInput, LashError, SessionClosed, expect
 from .json import Json
 from .outcomes import ToolOutcome
 from .plugins.config import OWN, configured, patience
@@ -23,7 +24,14 @@ from .plugins.supply import Supplies
 from .policy import Durability, Limits, OnBusy, OnInterrupted, Policy, Retry
 from .ports import Model, SessionSpec, SessionSummary, Store
 from .prompt import PromptPart
-from .session import Desk, Host, Lane, Roles, Rules, Session, act, bear, left_over, open_live
+from .session.actions import act
+from .session.asks import Desk, Rules
+from .session.handle import Session
+from .session.host import Host
+from .session.lane import Lane
+from .session.opening import bear, open_live
+from .session.recovery import left_over
+from .session.roles import Roles
 from .tools import Function, Tool, as_tool
 
 
@@ -74,6 +82,12 @@ class Lash:
         _one_of("durability", durability, ("effect", "turn"))
         _one_of("on_busy", on_busy, ("reject", "queue", "fork"))
         _one_of("on_interrupted", on_interrupted, ("refuse", "resume"))
+        if not hasattr(store, "commit"):  # or it stands before one
+            expect(str | Store, store=store)
+        expect(Iterable, tools=tools, plugins=plugins, instructions=instructions)
+        expect(Limits | None, limits=limits)
+        expect(Retry | None, retry=retry)
+        expect(Mapping | None, config=config)
         self._model = model
         self._store_given = store
         self._tools = tuple([as_tool(each) for each in tools])
@@ -83,6 +97,7 @@ class Lash:
         self._config = dict(config or {})
         text = instructions if isinstance(instructions, str) else ""
         self._parts = () if isinstance(instructions, str) else tuple(instructions)
+        expect(PromptPart, **{f"instructions[{at}]": part for at, part in enumerate(self._parts)})
         self._policy = Policy(instructions=text, limits=limits or Limits(), retry=retry or Retry())
         self._desk = Desk(model=self.model, open=self.session, release=self._release)
         self._lanes: dict[str, Lane] = {}
@@ -121,16 +136,15 @@ class Lash:
         absent = frozenset([each.found.name for each in self.broken])
         chosen = configured(found, self._config, absent)
         self.registry = Registry(chosen, patience=patience(self._config))
-        settings = {k: v for k, v in self._config.items() if k != OWN}
-        ctx = HostContext(SDK_VERSION, settings)
+        ctx = HostContext(SDK_VERSION, {k: v for k, v in self._config.items() if k != OWN})
         self._supplies = Supplies(self.registry, ctx, self.broken)
         given = self._store_given
         self._store = self._supplies.store(given) if isinstance(given, str) else given
         host = Host(self._store, self.model, self._open_session, self._lanes)
-        self._roles = Roles(host, self._lanes.get)
+        self._roles = Roles(host)
         self._roles.manager = self._supplies.manager(host)
         try:
-            if isinstance(self._model, str) and self._model:
+            if self._model != "":
                 self.model(self._model)
             await self._start_shared(ctx)
             await self._store.open()
@@ -165,13 +179,9 @@ class Lash:
             SessionDeleted: The id was used by a session that's gone.
             PluginFault: A plugin's state can't be restored, or a hook failed.
         """
-        spec = SessionSpec(
-            id=id,
-            model=model,
-            instructions=instructions,
-            limits=limits,
-            tools=None if tools is None else [as_tool(each) for each in tools],
-        )
+        expect(Iterable | None, tools=tools)
+        own = None if tools is None else [as_tool(each) for each in tools]
+        spec = SessionSpec(id=id, model=model, instructions=instructions, limits=limits, tools=own)
         return Opening(open=self._open_session, spec=spec)
 
     async def sessions(
@@ -217,7 +227,7 @@ class Lash:
         """
         if not isinstance(wanted, str):
             if not hasattr(wanted, "answer"):
-                raise InvalidInput(f"model: expected '<scheme>:<name>' or a Model: {wanted!r}")
+                raise InvalidInput(f"model: expected '<scheme>:<name>' or Model, found {wanted!r}")
             return wanted
         if wanted not in self._models:
             self._models[wanted] = self._supplies.model(wanted)
@@ -253,7 +263,7 @@ class Lash:
 
     async def _make_lane(self, spec: SessionSpec) -> Lane:
         wanted = self._model if spec.model is None else spec.model
-        own = None if isinstance(wanted, str) else wanted
+        own = None if isinstance(wanted, str) else self.model(wanted)
         policy = self._policy.with_overrides(
             model=wanted if isinstance(wanted, str) else wanted.name,
             instructions=spec.instructions,
@@ -347,17 +357,11 @@ class Opening:
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        known = ", ".join(map(repr, choices))
-        raise InvalidInput(f"{name}: expected one of {known}, found {value!r}")
+        raise InvalidInput(f"{name}: expected one of {choices}, found {value!r}")
 
 
 async def _all(closers: Sequence[Callable[[], Awaitable[None]]]) -> None:
-    """Call each, whatever the others do; the first error is raised at the end."""
-    errors: list[Exception] = []
-    for closer in closers:
-        try:
-            await closer()
-        except Exception as error:
-            errors.append(error)
-    if errors:
-        raise errors[0]
+    """Call each, whatever the others do; the last error is raised at the end."""
+    async with AsyncExitStack() as stack:
+        for closer in reversed(closers):
+            stack.push_async_callback(closer)

@@ -8,7 +8,7 @@ the class says what to do next.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 
 class LashError(Exception):
@@ -21,6 +21,21 @@ class InvalidInput(LashError):
 
     Nothing was done. Mend the value that the message names and call again.
     """
+
+
+def expect(kind: Any, **given: object) -> None:
+    """
+    Return if every value that's *given*, by its argument's name, is of a *kind*.
+
+    A kind is what `isinstance` takes: a class, or several as in `str | None`.
+
+    Raises:
+        InvalidInput: One isn't; the message names the argument.
+    """
+    for name, value in given.items():
+        if not isinstance(value, kind):
+            known = getattr(kind, "__name__", kind)
+            raise InvalidInput(f"{name}: expected {known}, found {value!r}")
 
 
 class InvalidHistory(LashError):
@@ -126,13 +141,14 @@ class RevisionConflict(LashError):
 
 class OperationMismatch(LashError):
     """
-    Raised when an operation id comes back with another body.
+    Raised when the id of a turn, an operation or an input comes back for something else.
 
-    The first body stands. An operation id must never be used twice.
+    What it stood for first is kept. Take a new id.
     """
 
     def __init__(self, session: str, operation: str) -> None:
-        super().__init__(f"operation {operation!r} of session {session!r} has another body already")
+        why = "was used for something else already; take a new id"
+        super().__init__(f"session {session!r}: {operation!r} {why}")
         self.session = session
         self.operation = operation
 

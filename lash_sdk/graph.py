@@ -168,7 +168,7 @@ def linked(nodes: Iterable[Node], parent: str | None, *taken: Mapping[str, objec
     there = [known for known in taken if not known.keys().isdisjoint(ids)]
     if there or len({*ids}) < len(ids):
         twice = [id for id in ids if ids.count(id) > 1 or any(id in known for known in there)]
-        raise InvalidHistory(f"node {twice[0]!r} is there already")
+        raise InvalidHistory(f"node {twice[0]!r} is there already: an id is used once")
     return ids
 
 

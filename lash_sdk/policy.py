@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import field, replace
 from typing import Any, Final, Literal, TypeAlias
 
-from .errors import InvalidInput
+from .errors import InvalidInput, expect
 from .json import Value, frozen
 
 OnBusy: TypeAlias = Literal["reject", "queue", "fork"]
@@ -98,8 +98,7 @@ class Policy(Value):
         all_of_it = {"model": model, "instructions": instructions, "limits": limits}
         given: dict[str, Any] = {name: it for name, it in all_of_it.items() if it is not None}
         for name, value in given.items():
-            if not isinstance(value, wanted := type(getattr(self, name))):
-                raise InvalidInput(f"{name}: expected {wanted.__name__}, found {value!r}")
+            expect(type(getattr(self, name)), **{name: value})
         return replace(self, **given)
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -350,6 +351,55 @@ def test_a_word_that_is_not_one_of_ours_is_refused(options: dict[str, Any]) -> N
     (name, value) = next(iter(options.items()))
     with pytest.raises(InvalidInput, match=f"{name}: expected one of .* found '{value}'"):
         Lash(**options)
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"model": 5}, "model: expected '<scheme>:<name>' or Model, found 5"),
+    ({"model": None}, "model: expected '<scheme>:<name>' or Model, found None"),
+    ({"store": None}, "store: expected str | lash_sdk.ports.store.Store, found None"),
+    ({"tools": 5}, "tools: expected Iterable, found 5"),
+    ({"tools": ["x"]}, "tool: expected lash_sdk.tools.definition.Tool | collections.abc.Callable"),
+    ({"plugins": None}, "plugins: expected Iterable, found None"),
+    ({"plugins": "weather"}, "expected a Plugin class or a module, found 'w'"),
+    ({"instructions": 5}, "instructions: expected Iterable, found 5"),
+    ({"instructions": ["x"]}, "instructions[0]: expected PromptPart, found 'x'"),
+    ({"limits": 5}, "limits: expected lash_sdk.policy.Limits | None, found 5"),
+    ({"retry": 5}, "retry: expected lash_sdk.policy.Retry | None, found 5"),
+    ({"config": [1]}, "config: expected collections.abc.Mapping | None, found [1]"),
+]
+"""What an app is made with of the wrong types, and what it says to that."""
+
+
+@pytest.mark.parametrize(("options", "says"), WRONG)
+async def test_an_argument_of_a_wrong_type_is_named(options: dict[str, Any], says: str) -> None:
+    """
+    A bare TypeError from deep inside says neither which argument nor what it should be.
+    """
+    given: dict[str, Any] = {"autoload": False, **options}
+    with pytest.raises(InvalidInput, match=f"^{re.escape(says)}"):
+        async with Lash(**given):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"model": 5}, "model: expected '<scheme>:<name>' or Model, found 5"),
+        ({"instructions": 5}, "instructions: expected str, found 5"),
+        ({"limits": 5}, "limits: expected Limits, found 5"),
+        ({"tools": 5}, "tools: expected collections.abc.Iterable | None, found 5"),
+        ({"tools": [5]}, "tool: expected lash_sdk.tools.definition.Tool | collections.abc.Calla"),
+    ],
+)
+async def test_a_session_names_an_argument_of_a_wrong_type(
+    options: dict[str, Any], says: str
+) -> None:
+    """
+    The same for what one session has of its own.
+    """
+    async with app("hi") as lash:
+        with pytest.raises(InvalidInput, match=f"^{re.escape(says)}"):
+            await lash.session("s", **options)
 
 
 async def test_both_levels_of_durability_run() -> None:

@@ -153,8 +153,10 @@ async def test_a_key_is_text() -> None:
     """
     async with app() as lash:
         session = await lash.session("s")
-        with pytest.raises(InvalidInput, match="key: expected text that isn't empty, found 5"):
+        with pytest.raises(InvalidInput, match="key: expected str, found 5"):
             await session.enqueue("one", key=5)  # type: ignore[arg-type]
+        with pytest.raises(InvalidInput, match="key: expected text that isn't empty, found ''"):
+            await session.enqueue("one", key="")
 
 
 async def test_waiting_input_can_be_taken_back_until_a_turn_has_it() -> None:

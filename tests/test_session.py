@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,8 +18,10 @@ from lash_sdk import Lash, Limits, Plugin, Usage, hooks, tool
 from lash_sdk.commits import Commit, Receipt
 from lash_sdk.contexts import CommitContext, ConfigContext, SessionContext, TurnContext
 from lash_sdk.errors import (
+    InvalidHistory,
     InvalidInput,
     ModelError,
+    OperationMismatch,
     PluginFault,
     SessionBusy,
     SessionClosed,
@@ -55,6 +58,42 @@ class Gate:
 
 
 # --- one turn ------------------------------------------------------------------
+
+
+async def test_a_turns_id_is_used_once() -> None:
+    """
+    Who uses it again is told so before a model is paid for an answer that can't be kept.
+    """
+    store = MemoryStore()
+    async with app("one", "two", "three", store=store) as lash:
+        session = await lash.session("s")
+        await session.run("go", turn="t")
+        fork = await session.fork(id="f")
+        for again in (session, fork):
+            said = f"session '{again.id}': 't' was used for something else already; take a new id"
+            for input in ("go", "on"):
+                with pytest.raises(OperationMismatch, match=said):
+                    await again.run(input, turn="t")
+        with pytest.raises(InvalidHistory, match="node 't:0' is there already: an id is used once"):
+            await (await lash.session("other")).run("go", turn="t")
+        assert "three" == (await session.run("go", turn="t2")).text
+
+
+async def test_a_turn_that_goes_to_a_fork_keeps_its_id() -> None:
+    """
+    Its caller made the id up to find the turn by it.
+    """
+    gate = Gate()
+    async with app("hi", gate, "there", on_busy="fork") as lash:
+        session = await lash.session("s")
+        await session.run("first")
+        task = asyncio.create_task(session.run("long"))
+        await gate.reached.wait()
+        turn = await session.run("at once", turn="mine")
+        gate.free.set()
+        await task
+
+    assert ("mine", "s~mine") == (turn.id, turn.session)
 
 
 async def test_three_lines_make_a_turn() -> None:
@@ -841,13 +880,60 @@ async def test_what_could_not_be_read_back_is_not_configured(wrong: Any) -> None
         assert 2 == (await (await lash.session("s")).run("Still there?")).index
 
 
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("run", {"input": 5}, "input: expected str | list | tuple, found 5"),
+    ("run", {"input": "go", "output": {"a": 1}}, "output: {'a': 1} has no schema"),
+    (
+        "run",
+        {"input": "go", "instructions": ["x"]},
+        "instructions: expected str | None, found ['x']",
+    ),
+    ("run", {"input": "go", "turn": 5}, "turn: expected str | None, found 5"),
+    (
+        "run",
+        {"input": "go", "model": b"x"},
+        "model: expected '<scheme>:<name>' or Model, found b'x'",
+    ),
+    ("configure", {"limits": 3}, "limits: expected Limits, found 3"),
+    ("configure", {"instructions": 3}, "instructions: expected str, found 3"),
+    ("configure", {"model": 3}, "model: expected '<scheme>:<name>' or Model, found 3"),
+    ("enqueue", {"text": None, "key": "k"}, "text: expected str, found None"),
+    ("enqueue", {"text": "x", "key": b"k"}, "key: expected str, found b'k'"),
+    ("withdraw", {"key": 5}, "key: expected str, found 5"),
+    ("fork", {"id": 5}, "session id 5: expected"),
+    ("fork", {"at": ["n"]}, "at: expected str | None, found ['n']"),
+    ("fork", {"journal": 5}, "journal: expected str | None, found 5"),
+    ("append", {"values": 5}, "values: expected Iterable, found 5"),
+    ("append", {"values": [user("x")], "after": ["n"]}, "after: expected str | None, found ['n']"),
+    ("checkout", {"node": ["n"]}, "node: expected str, found ['n']"),
+    ("apply_tool_state", {"state": {}}, "state: expected ToolState, found {}"),
+]
+"""What a session is asked with arguments of the wrong types, and what it says to that."""
+
+
+@pytest.mark.parametrize(("name", "arguments", "says"), WRONG)
+async def test_an_argument_of_a_wrong_type_is_named(
+    name: str, arguments: dict[str, Any], says: str
+) -> None:
+    """
+    A bare TypeError from deep inside says neither which argument nor what it should be.
+    """
+    async with app("hi", "there") as lash:
+        session = await lash.session("s")
+        await session.run("go")
+        with pytest.raises(InvalidInput, match=f"^{re.escape(says)}"):
+            await getattr(session, name)(**arguments)
+        assert (1, False) == (session.revision, session.interrupted)
+        assert "there" == (await session.run("go on")).text
+
+
 async def test_what_is_no_model_begins_no_turn() -> None:
     """
     A turn that can't be asked must not be left behind as one to resume.
     """
     async with Lash(model=ScriptedModel(["Hi."]), autoload=False) as lash:
         session = await lash.session("s")
-        with pytest.raises(InvalidInput, match="expected '<scheme>:<name>' or a Model: 5"):
+        with pytest.raises(InvalidInput, match="expected '<scheme>:<name>' or Model, found 5"):
             await session.run("Hello", model=5)  # type: ignore[arg-type]
         assert not session.interrupted
         assert 1 == (await session.run("Hello")).index

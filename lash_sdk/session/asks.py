@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from ..errors import InvalidInput
+from ..errors import expect
 from ..events import SessionEvent
 from ..json import frozen, maker
 from ..messages import Message, UserPart, user
@@ -81,8 +81,10 @@ def asked(
     Raises:
         InvalidInput: The input can't be used, or the model isn't known.
     """
-    if not isinstance(input, (str, list, tuple)):
-        raise InvalidInput(f"input: expected text or parts, found {input!r}")
+    if type(input) is not str:
+        expect(str | list | tuple, input=input)
+    if instructions is not None:
+        expect(str, instructions=instructions)
     return _ask(
         message=user(input),
         turn=turn,

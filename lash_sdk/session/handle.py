@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..commits import Receipt
 from ..dispatch.toolbox import ToolState
-from ..errors import InvalidInput, SessionBusy
+from ..errors import InvalidInput, OperationMismatch, SessionBusy, expect
 from ..graph import Content
 from ..json import Json
 from ..messages import UserPart, user
@@ -51,6 +51,7 @@ class Session(View):
 
         Raises:
             InvalidInput: The input is empty, or the model isn't known.
+            OperationMismatch: The session has a turn of that id.
             SessionBusy: A turn is running and `on_busy` is "reject".
             TurnInterrupted: One never finished and `on_interrupted` is "refuse".
             ModelError: The model failed; the turn is committed as stopped, with
@@ -123,6 +124,7 @@ class Session(View):
             InvalidInput: *state* is of an old generation, or names no tool.
             SessionBusy: A turn is running.
         """
+        expect(ToolState, state=state)
         return await apply_tools(self._open(), state)
 
     async def hide(self, *names: str) -> ToolState:
@@ -208,7 +210,8 @@ class Session(View):
             OperationMismatch: The key was used with another text.
             InvalidInput: Text or key is empty.
         """
-        if not key or type(key) is not str:
+        expect(str, text=text, key=key)
+        if not key:
             raise InvalidInput(f"key: expected text that isn't empty, found {key!r}")
         live = self._open().live
         return await live.store.enqueue(live.id, InboxItem(key=key, body=user(text).to_json()))
@@ -216,6 +219,7 @@ class Session(View):
     async def withdraw(self, key: str) -> bool:
         """Take waiting input back; return False if a turn has it, or nobody."""
         lane = self._open()
+        expect(str, key=key)
         if lane.drive is not None and key in lane.drive.turn.inbox:
             return False
         return await lane.live.store.withdraw(self.id, key)
@@ -231,6 +235,8 @@ class Session(View):
             SessionBusy: A turn is running.
             TurnInterrupted: A turn never finished.
         """
+        expect(Iterable, values=values)
+        expect(str | None, after=after)
         return await append(self._open(), values, after=after)
 
     async def checkout(self, node: str) -> Receipt:
@@ -245,6 +251,7 @@ class Session(View):
             SessionBusy: A turn is running.
             TurnInterrupted: A turn never finished.
         """
+        expect(str, node=node)
         return await checkout(self._open(), node)
 
     async def rewrite(self) -> Receipt | None:
@@ -276,6 +283,7 @@ class Session(View):
             InvalidHistory: There's no such node, or no turn ends before it.
             InvalidInput: There's no such turn in the journal, or *id* can't be one.
         """
+        expect(str | None, at=at, journal=journal)
         spec = SessionSpec(id=id or f"{self.id}~{mint()}")  # refuses what's no id
         await fork(self._open(), spec.id, at=at, journal=journal)
         forked: Session = await self._desk.open(spec.id)
@@ -283,6 +291,10 @@ class Session(View):
 
     def _run(self, lane: Lane, ask: Ask) -> Coroutine[Any, Any, TurnRecord]:
         """Return the record of a turn, when awaited; elsewhere it runs only if that may be."""
+        if ask.turn is not None:
+            expect(str, turn=ask.turn)
+            if f"{ask.turn}:0" in lane.live.graph:
+                raise OperationMismatch(self.id, ask.turn)
         roles = lane.live.roles
         if lane.rules.on_busy != "fork" and (roles is None or roles.manager is None):
             return lane.run(ask)
@@ -299,7 +311,7 @@ class Session(View):
         except SessionBusy:
             if lane.rules.on_busy != "fork":
                 raise
-        turn = mint()
+        turn = ask.turn or mint()
         id = f"{self.id}~{turn}"
         head = await lane.live.store.head(self.id)
         if head is not None and head.revision:

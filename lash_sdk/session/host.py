@@ -34,7 +34,7 @@ class Host:
 
     def relay(self, id: str, rows: Sequence[UsageRow], origin: str = "child") -> None:
         """Take in what others spent for a session; a running turn puts it on record."""
-        live = self._lane(id).live
+        live = self.lane(id).live
         fresh = tuple([row for row in rows if live.owe(row, origin)])
         if fresh and live.aside is not None:
             live.seam.did(Deed(usage=fresh))
@@ -46,7 +46,7 @@ class Host:
         No revision moves. A row that's there already isn't taken in again.
         """
         self.relay(id, rows, origin)
-        lane = self._lane(id)
+        lane = self.lane(id)
         live = lane.live
         kept = [
             JournalRow(turn=SPENT, key=row.id, kind="deed", body=Deed(usage=(row,)))
@@ -62,7 +62,7 @@ class Host:
 
     async def commit(self, id: str, operation: str, children: Sequence[str] = ()) -> None:
         """Commit, outside a turn, what plugins remember, and that *children* were made."""
-        lane = self._lane(id)
+        lane = self.lane(id)
         live = lane.live
         async with lane.door.held() as claim:
             changed = save(live.instances, live.saved) if live.instances else []
@@ -71,7 +71,13 @@ class Host:
                 await commit(lane, claim, operation=operation, **parts)
                 live.saved = states(live.instances)
 
-    def _lane(self, id: str) -> Lane:
+    def lane(self, id: str) -> Lane:
+        """
+        Return an open session's lane.
+
+        Raises:
+            InvalidInput: It isn't open.
+        """
         lane = self.lanes.get(id)
         if lane is None:
             raise InvalidInput(f"no open session {id!r}")

@@ -24,12 +24,11 @@ class Output:
             InvalidInput: It isn't one, or has no JSON schema.
         """
         from pydantic import TypeAdapter
-        from pydantic.errors import PydanticUserError
 
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(form)
             self.schema: JsonObject = self._adapter.json_schema()
-        except PydanticUserError as error:
+        except Exception as error:  # pydantic looks into anything, some of it in vain
             raise InvalidInput(f"output: {form!r} has no schema: {error}") from error
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,11 +16,11 @@ from ..hooks.plugin import Plugin
 from ..journal import Deed
 from ..json import Json
 from ..plugins.state import forked, save
-from ..ports import ROLES, Asker, SessionHost, SessionManager, SessionSpec
+from ..ports import ROLES, Asker, SessionManager, SessionSpec
 from ..ports.roles import Appended, StaleBranch
 from ..tools import ToolDefinition
 from .changes import append, apply_tools, check_values
-from .lane import Lane
+from .host import Host
 from .snapshot import Snapshot, snapshot
 
 NEVER: Final = object()
@@ -35,9 +35,8 @@ class Roles:
         manager: Who brings those that concern several sessions, if anybody.
     """
 
-    def __init__(self, host: SessionHost, lane: Callable[[str], Lane | None]) -> None:
+    def __init__(self, host: Host) -> None:
         self.host = host
-        self.lane = lane
         self.manager: SessionManager | None = None
 
     def role(self, name: str, asker: Asker) -> Any:
@@ -102,7 +101,7 @@ class Own:
         """
         live = self._find(session)
         if live.aside is None:
-            return (await apply_tools(self._lane(live), state)).generation
+            return (await apply_tools(self._roles.host.lane(live.id), state)).generation
         before = live.toolbox.state
         live.toolbox.check(state)
         live.do(Deed(tools=dict(state.overrides)))
@@ -146,7 +145,7 @@ class Own:
         if live.aside is None:
             if operation is not None and (old := await self._again(live, operation, nodes)):
                 return old
-            receipt = await append(self._lane(live), values, operation=operation)
+            receipt = await append(self._roles.host.lane(live.id), values, operation=operation)
             ids = tuple([f"{receipt.operation}:{at}" for at in range(len(values))])
             return Appended(nodes=ids, leaf=receipt.leaf)
         name = operation or f"{self._asker.key or 'app'}/{len(live.aside.values)}"
@@ -175,7 +174,7 @@ class Own:
 
     def _look(self, live: Live) -> Snapshot:
         """Return a session as it's committed; its state too, unless a turn is running."""
-        seen = snapshot(self._lane(live))
+        seen = snapshot(self._roles.host.lane(live.id))
         return seen if live.aside is not None else replace(seen, components=components(live))
 
     def _find(self, session: str | None) -> Live:
@@ -183,12 +182,6 @@ class Own:
         if found is None:
             raise InvalidInput(f"no open session {session!r}")
         return found
-
-    def _lane(self, live: Live) -> Lane:
-        lane = self._roles.lane(live.id)
-        if lane is None:
-            raise InvalidInput(f"no open session {live.id!r}")
-        return lane
 
 
 def _data(values: Sequence[Content]) -> list[bytes]:

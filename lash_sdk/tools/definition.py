@@ -10,7 +10,7 @@ from dataclasses import field, replace
 from functools import partial
 from typing import Any, Final, Literal, TypeAlias, TypedDict, Unpack
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, expect
 from ..json import JsonObject, frozen
 from .schema import Arguments, compile_arguments, parse_arguments
 
@@ -169,7 +169,13 @@ def tool(
 
 
 def as_tool(thing: Tool | Function) -> Tool:
-    """Return *thing* as a tool: itself, or made from a plain function."""
+    """
+    Return *thing* as a tool: itself, or made from a plain function.
+
+    Raises:
+        InvalidInput: It's neither.
+    """
+    expect(Tool | Callable, tool=thing)
     return thing if isinstance(thing, Tool) else tool(thing)
 
 

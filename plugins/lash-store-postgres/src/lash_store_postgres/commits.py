@@ -155,7 +155,7 @@ def _fault(commit: Commit) -> InvalidHistory | None:
     seen: set[str] = set()
     for node in commit.nodes:
         if node.id in seen:
-            return InvalidHistory(f"node {node.id!r} is there already")
+            return InvalidHistory(f"node {node.id!r} is there already: an id is used once")
         if node.parent != parent:
             return InvalidHistory(
                 f"node {node.id!r}: expected parent {parent!r}, found {node.parent!r}"

@@ -29,7 +29,7 @@ CORRUPT: Final = frozenset(("XX001", "XX002", "42P01", "42703", "42883", "3F000"
 """Damage, or a table or a function of ours that isn't there any more."""
 
 _OURS: Final[Mapping[str, tuple[type[LashError], str]]] = {
-    "LA001": (InvalidHistory, "node {!r} is there already"),
+    "LA001": (InvalidHistory, "node {!r} is there already: an id is used once"),
     "LA002": (InvalidHistory, "no node {!r} in this session"),
     "LA003": (InvalidHistory, "node {!r} doesn't end a commit"),
     "LA004": (InvalidInput, "inbox key {!r} doesn't wait"),

@@ -178,7 +178,7 @@ def _check(db: apsw.Connection, body: Body, start: Start) -> int | None:
     seen: set[str] = set()
     for node in commit.nodes:
         if not free and (node.id in seen or find(db, node.id) is not None):
-            raise InvalidHistory(f"node {node.id!r} is there already")
+            raise InvalidHistory(f"node {node.id!r} is there already: an id is used once")
         if node.parent != parent:
             raise InvalidHistory(
                 f"node {node.id!r}: expected parent {parent!r}, found {node.parent!r}"
