@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from ..contexts import ALL_ROLES, ToolContext
-from ..errors import InvalidInput, LashError, PluginFault, ToolDenied
+from ..errors import InvalidInput, LashError, PluginFault, StoreCorrupt, ToolDenied
 from ..events import RetryWaiting
 from ..hooks.answers import Abort, Allow, Ask, Deny
 from ..journal import CallResult, Intent
@@ -63,7 +63,7 @@ class Calling:
                 return self.close(await self._recover(intent))
             return self.close(await self._make())
         except Exception as error:
-            if self._live.seam.broken is not None:
+            if self._live.seam.broken is not None or isinstance(error, StoreCorrupt):
                 raise
             text = f"{type(error).__name__}: {error}"
             failure = _failure("internal", "tool_crashed", text, source="runtime")

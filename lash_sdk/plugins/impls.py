@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..contexts import SessionContext
-from ..errors import PluginFault, ToolDenied
+from ..errors import PluginFault, StoreCorrupt, ToolDenied
 from ..hooks.answers import Deny
 from ..hooks.kinds import Hook
 from .deadline import Deadline
@@ -96,10 +96,9 @@ class Each:
             if not self.isolate:
                 raise fault from fault.__cause__
             return fault
-        cause = self.deadline.cause(ctx, error)
+        fault = self._fault(ctx, impl, error)
         if self.calls is not None:
             self.calls.add(ctx)  # for the next one
-        fault = blame(impl.plugin, self.hook.name, impl.function, cause, ctx.session_id)
         ctx.scope.faults.struck(impl.index, fault)
         why = f"plugin {impl.plugin.name!r} failed in {self.hook.name}"
         return Deny(reason=why) if denies else None
@@ -112,7 +111,19 @@ class Each:
 
     def failed(self, ctx: SessionContext, impl: Impl, error: BaseException) -> PluginFault:
         """Return the fault of *impl*, once it's noted for `on_fault`."""
-        cause = self.deadline.cause(ctx, error)
-        fault = blame(impl.plugin, self.hook.name, impl.function, cause, ctx.session_id)
+        fault = self._fault(ctx, impl, error)
         ctx.scope.faults.pending.append((fault, False))
         return fault
+
+    def _fault(self, ctx: SessionContext, impl: Impl, error: BaseException) -> PluginFault:
+        """
+        Return the fault of *impl*, which raised *error*.
+
+        Raises:
+            StoreCorrupt: What it read is damaged, which isn't its doing. For a listener
+                the session goes on all the same, and it may be too late to stop a turn.
+        """
+        cause = self.deadline.cause(ctx, error)
+        if isinstance(cause, StoreCorrupt) and self.hook.kind != "listen":
+            raise cause
+        return blame(impl.plugin, self.hook.name, impl.function, cause, ctx.session_id)

@@ -236,12 +236,8 @@ class Registry:
 
     def _find_makers(self) -> list[Registered | None]:
         """Return whom to make instances of, by index; empty if no session hook is there."""
-        needed = {
-            impl.index
-            for name, impls in self.impls.items()
-            if self._hooks[name].life == "session"
-            for impl in impls
-        }
+        ours = [self.impls[name] for name, hook in self._hooks.items() if hook.life == "session"]
+        needed = {impl.index for impls in ours for impl in impls}
         if not needed:
             return []
         return [

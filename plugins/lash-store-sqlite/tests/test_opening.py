@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import apsw
 import pytest
 
-from lash_sdk import Lash
+from lash_sdk import Lash, Plugin, hooks, tool
+from lash_sdk.contexts import FaultContext, ModelContext, SessionContext, ToolContext, TurnContext
 from lash_sdk.errors import StoreCorrupt, StoreMissing
-from lash_sdk.ports import ModelRequest
-from lash_sdk.testing import Reply, ScriptedModel, reply
+from lash_sdk.graph import History
+from lash_sdk.hooks import Directive
+from lash_sdk.outcomes import ToolOutcome
+from lash_sdk.ports import ModelAnswer, ModelRequest
+from lash_sdk.testing import Reply, ScriptedModel, call, reply
 from lash_sdk.usage import Usage
 from lash_store_sqlite import SqliteStore
 
@@ -95,6 +99,84 @@ async def test_no_turn_is_built_on_a_message_that_cannot_be_read(tmp_path: Path)
 
         assert 2 == session.revision
         assert [2] == [row.revision for row in await lash.sessions() if row.id == "a"]
+
+
+def look(ctx: SessionContext) -> None:
+    """Read all that was said in a session."""
+    print([message.text for message in ctx.role("snapshot").snapshot_current().messages])
+
+
+class Directing(Plugin):
+    @hooks.before_turn
+    async def directives(self, ctx: TurnContext) -> list[Directive]:
+        look(ctx)
+        return []
+
+
+class Shortening(Plugin):
+    @hooks.transform_context
+    async def shorter(self, ctx: TurnContext, value: History) -> None:
+        print([message.text for message in value])
+
+
+class Asking(Plugin):
+    @hooks.around_model
+    async def ask(self, ctx: ModelContext, call_next: Any) -> ModelAnswer:
+        assert ctx.request is not None
+        print([message.text for message in ctx.request.history])
+        answer: ModelAnswer = await call_next(ctx)
+        return answer
+
+
+class Guarding(Plugin):
+    @hooks.decide_tool
+    async def guard(self, ctx: ToolContext) -> None:
+        look(ctx)
+
+
+class Wrapping(Plugin):
+    @hooks.around_tool
+    async def wrap(self, ctx: ToolContext, call_next: Any) -> ToolOutcome:
+        look(ctx)
+        outcome: ToolOutcome = await call_next(ctx)
+        return outcome
+
+
+class Hearing(Plugin):
+    """Notes what's told of others' faults."""
+
+    heard: ClassVar[list[str]] = []
+
+    @hooks.on_fault
+    async def hear(self, ctx: FaultContext) -> None:
+        self.heard.append(str(ctx.fault))
+
+
+@tool
+async def ping() -> str:
+    """Answer."""
+    return "pong"
+
+
+@pytest.mark.parametrize("kind", [Directing, Shortening, Asking, Guarding, Wrapping])
+async def test_a_hook_that_meets_damage_is_not_to_blame(tmp_path: Path, kind: type[Plugin]) -> None:
+    """
+    Mending the plugin, or switching it off, wouldn't help: the turn ends with the truth.
+    """
+    await filled(path := tmp_path / "app.db")
+    damage(path, "nodes")
+    Hearing.heard.clear()
+    model = ScriptedModel([reply(calls=[call("ping"), call("ping")]), "done"])
+    store, plugins = f"sqlite:///{path}", [kind, Hearing]
+    async with Lash(model=model, store=store, plugins=plugins, tools=[ping]) as lash:
+        session = await lash.session("a")
+        with pytest.raises(StoreCorrupt, match="isn't what was stored") as met:
+            await session.run("third")
+
+        assert (2, False) == (session.revision, session.running)
+        assert [2] == [row.revision for row in await lash.sessions() if row.id == "a"]
+    assert [] == Hearing.heard
+    assert not hasattr(met.value, "__notes__")
 
 
 async def test_a_damaged_row_of_the_ledger_is_noticed_by_who_asks_for_it(tmp_path: Path) -> None:
