@@ -257,6 +257,54 @@ async def test_what_becomes_of_a_closed_sessions_task_is_its_own_policy(
         assert [(state, where)] == [(record.state, record.session) for record in found]
 
 
+async def test_what_a_closed_session_keeps_is_still_in_the_books() -> None:
+    """
+    It runs on: whoever knows the session's id sees it, stops it, or takes it over.
+    """
+    async with app() as lash:
+        role = children(await lash.session("s"))
+        await role.create(SessionRequest(id="kid"))
+        await role.create(SessionRequest(id="idle"))
+        for id in ("a", "b", "c"):
+            role.spawn_background_task(TaskSpec(id=id), forever, session="kid")
+        await role.close_session("kid")
+        await role.close_session("idle")
+
+        kept = await role.list_background_tasks("kid")
+        assert [("a", "running"), ("b", "running"), ("c", "running")] == [
+            (record.id, record.state) for record in kept
+        ]
+        assert "cancelled" == (await role.cancel_background_task("a", "kid")).state
+        role.transfer("kid", "s", ["b"])
+        assert ["b"] == [record.id for record in await role.list_background_tasks()]
+        assert ["c"] == [record.id for record in await role.cancel_unreferenced([], "kid")]
+        assert [] == list(await role.list_background_tasks("kid"))
+        with pytest.raises(UnknownSession):
+            role.spawn_background_task(TaskSpec(id="d"), forever, session="kid")
+        with pytest.raises(UnknownSession):
+            role.transfer("s", "kid", ["b"])
+        with pytest.raises(UnknownSession):
+            await role.list_background_tasks("idle")
+
+
+async def test_a_root_sessions_tasks_are_its_own_also_once_it_is_closed() -> None:
+    """
+    Two users' sessions are strangers, whatever one of them left running.
+    """
+    async with app() as lash:
+        theirs = await lash.session("theirs")
+        children(theirs).spawn_background_task(TaskSpec(id="a"), forever)
+        await theirs.close()
+        role = children(await lash.session("s"))
+
+        for refused in (
+            role.list_background_tasks,
+            lambda id: role.cancel_background_task("a", id),
+        ):
+            with pytest.raises(UnknownSession):
+                await refused("theirs")
+
+
 async def test_a_moved_task_ends_where_it_is() -> None:
     """
     Its record, its events and its cancelling go with it.

@@ -268,18 +268,24 @@ class Background(Role):
         kind: TaskKind | None = None,
         include_terminal: bool = False,
     ) -> Sequence[TaskRecord]:
-        """Return tasks, oldest first."""
-        scope = self._scope(session)
+        """
+        Return tasks, oldest first; also those that a session left when it was closed.
+
+        Raises:
+            UnknownSession: There's no such session here, and none that left tasks.
+        """
+        scope = self._books(session)
         return self._tree.tasks.list(scope, kind=kind, include_terminal=include_terminal)
 
-    async def cancel_background_task(self, task: str) -> TaskRecord:
+    async def cancel_background_task(self, task: str, session: str | None = None) -> TaskRecord:
         """
         Stop a task; return its record.
 
         Raises:
             UnknownTask: There's none of that id.
+            UnknownSession: There's no such session here, and none that left tasks.
         """
-        return await self._tree.tasks.cancel(self._live.id, task)
+        return await self._tree.tasks.cancel(self._books(session), task)
 
     async def cancel_all(self) -> Sequence[TaskRecord]:
         """Stop every live task; return their records."""
@@ -312,26 +318,31 @@ class Background(Role):
         Raises:
             UnknownTask: The first that isn't.
         """
-        self._tree.handles.validate_visible(self._scope(session), ids)
+        self._tree.handles.validate_visible(self._books(session), ids)
 
     def transfer(self, origin: str, to: str, ids: Sequence[str]) -> None:
         """
         Move calls and tasks from one session to another, all or none.
 
+        *origin* may be closed, if it left tasks.
+
         Raises:
             TaskExists: One there has one of the *ids*.
             UnknownSession: One of the two isn't here.
         """
-        self._tree.handles.transfer(self._scope(origin), self._scope(to), ids)
+        self._tree.handles.transfer(self._books(origin), self._scope(to), ids)
 
     async def cancel_unreferenced(
         self, keep: Sequence[str], session: str | None = None
     ) -> Sequence[TaskRecord]:
         """End every live call and task but those of *keep*."""
-        return await self._tree.handles.cancel_unreferenced(self._scope(session), keep)
+        return await self._tree.handles.cancel_unreferenced(self._books(session), keep)
 
     def _scope(self, session: str | None) -> str:
         return self._tree.knows(self._asker, session)
+
+    def _books(self, session: str | None) -> str:
+        return self._tree.books(self._asker, session)
 
 
 class Direct(Role):

@@ -69,6 +69,7 @@ class Tree:
         slots: How many more turns a session's children may run at once.
         looked: Sessions whose children were looked after: what a process that
             ended left running in them goes on.
+        kept: Those that others made, and that left tasks when they were closed.
     """
 
     def __init__(self, host: SessionHost, config: Config) -> None:
@@ -79,6 +80,7 @@ class Tree:
         self.turns: dict[str, Running] = {}
         self.slots: dict[str, asyncio.Semaphore] = {}
         self.looked: set[str] = set()
+        self.kept: set[str] = set()
         self.tasks = Tasks()
         self.handles = Handles(self)
         self.monitors = Monitors(self)
@@ -152,6 +154,7 @@ class Tree:
         made_here = self.made.get(live.id)
         if made_here is not None and made_here.live is live:
             del self.made[live.id]
+            self._note_tasks(live.id)
 
     # --- what the rooms of this package ask --------------------------------------
 
@@ -177,6 +180,15 @@ class Tree:
         if id is None or id == asker.live.id:
             return str(asker.live.id)
         return self.find(id).live.id
+
+    def books(self, asker: Asker, id: str | None) -> str:
+        """
+        Return the id of the session whose tasks are meant; it may be closed if it left some.
+
+        Raises:
+            UnknownSession: It's neither the one that asks nor made here.
+        """
+        return id if id in self.kept else self.knows(asker, id)
 
     async def open(self, spec: SessionSpec) -> Made:
         """
@@ -224,6 +236,12 @@ class Tree:
         self.made.pop(id, None)
         with suppress(LashError):
             await made.session.close()
+        self._note_tasks(id)
+
+    def _note_tasks(self, id: str) -> None:
+        """Remember a closed session whose tasks somebody may still ask for."""
+        if self.tasks.list(id, include_terminal=True):
+            self.kept.add(id)
 
     async def stop(self, turns: Sequence[Running]) -> None:
         """Stop turns and wait until they're settled, though not for ever."""
