@@ -172,6 +172,10 @@ Meant, and maybe true, but no battery has shown it.
 - **Network file systems** and folders that a cloud service keeps in step: SQLite's locks and
   flushes don't hold there.
 - **Copying a file that's open.** Use `lash sessions export`, or SQLite's own backup.
+- **Copying over a file that's open**, as `cp backup.db app.db` does. One that's moved, replaced or
+  deleted is noticed at the next write, by its inode. Written over in place it has the same one, and
+  SQLite goes on from its log and what it has cached: turns are acknowledged that are damaged, or
+  gone, when the file is opened again.
 - Carrying an open store across `os.fork`.
 
 ## How it is tried
