@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
     from lash_sdk.commits import Head
-    from lash_sdk.graph import Node
     from lash_sdk.ports import Page, Store
 
 FORMAT: Final = 2

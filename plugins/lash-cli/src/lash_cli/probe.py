@@ -104,8 +104,9 @@ def _supply_all(good: Sequence[tuple[int, Any]]) -> Iterable[dict[str, Any]]:
         registry = Registry(list(names.values()))
         Supplies(registry, HostContext(SDK_VERSION, {}), [])
     except LashError as error:
-        at = next((at for at, plugin in good if repr(plugin.name) in str(error)), 0)
-        fix = f"lash plugins disable {good[0][1].name}" if not good else "disable one of them"
+        guilty = [(at, plugin.name) for at, plugin in good if repr(plugin.name) in str(error)]
+        at, name = guilty[0] if guilty else (good[0][0], good[0][1].name)
+        fix = f"lash plugins disable {name}, or the other one"
         row = {"level": "error", "problem": "conflict", "cause": str(error), "fix": fix}
         yield {"at": at, "findings": [row]}
 

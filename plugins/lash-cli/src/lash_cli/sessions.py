@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lash_sdk import Lash, Usage
     from lash_sdk.usage import UsageReport
 
+    from .conversation import Turn
     from .settings import Options
 
 EVERY: Final = 100_000
@@ -299,7 +300,7 @@ def _tokens(usage: Usage) -> tuple[str, ...]:
     return tuple([str(count) for count in (usage.input, cached, usage.output, usage.total)])
 
 
-def _turn_json(turn: Any) -> dict[str, Any]:
+def _turn_json(turn: Turn) -> dict[str, Any]:
     ending = turn.ending
     return {
         "turn": turn.id,

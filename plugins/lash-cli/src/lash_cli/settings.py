@@ -252,11 +252,7 @@ def _read_store(value: Any, folder: Path) -> dict[str, Any]:
 def _read_tools(value: Any, folder: Path) -> dict[str, Any]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise ValueError(f": expected a list of 'MODULE:NAME', found {value!r}")
-    tools: list[str] = []
-    for each in value:
-        where, _, name = each.rpartition(":")
-        tools.append(f"{folder / where}:{name}" if where.endswith(".py") else each)
-    return {"tools": tuple(tools)}
+    return {"tools": tuple([_beside(each, folder) for each in value])}
 
 
 _LIMITS: Final[Mapping[str, tuple[type, ...]]] = {
@@ -309,14 +305,9 @@ def _read_plugins(value: Any, folder: Path) -> dict[str, Any]:
 def _beside(spec: str, folder: Path) -> str:
     """Return *spec* with its file taken from *folder*; a module is taken as it is."""
     where, colon, name = spec.rpartition(":")
-    path = where if colon and where.endswith(".py") else spec
-    return (
-        f"{folder / path}{colon}{name}"
-        if path == where
-        else str(folder / spec)
-        if (spec.endswith(".py"))
-        else spec
-    )
+    if where.endswith(".py"):
+        return f"{folder / where}{colon}{name}"
+    return str(folder / spec) if spec.endswith(".py") else spec
 
 
 _READERS: Final[Mapping[str, Callable[[Any, Path], dict[str, Any]]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lash_sdk.testing import record_hooks
@@ -26,8 +26,7 @@ def trace(prompt: str, model: str | None, store: str, session: str, *, as_json: 
 
 
 async def _trace(prompt: str, options: Options, session: str, *, as_json: bool) -> int:
-    settings = replace(read_settings(options), session=session)
-    async with opened(settings) as lash:
+    async with opened(read_settings(options)) as lash:
         recorder = record_hooks(lash)
         if as_json:
             recorder.tell = lambda call: print(json.dumps(asdict(call)), flush=True)

@@ -1,4 +1,4 @@
-"""`lash run` and `lash chat`: turns in a session, shown while they run."""
+"""`lash run`, `lash chat` and `lash resume`: turns in a session, shown while they run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lash_sdk.errors import LashError, ModelError
 from lash_sdk.outcomes import Stopped
 
 from .failures import INTERRUPTED, OK, STOPPED, CommandError, report
+from .fault_notes import FaultNotes
 from .interrupts import Interrupts, run_async
 from .loading import load_plugin, load_tool
 from .schemes import no_model
 from .screen import JsonLines, Terminal
 from .settings import make_default_folder, read_settings
 from .stores import expect_store
-from .watch import FaultNotes
 from .words import clean
 
 if TYPE_CHECKING:
