@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from .handles import Awaited
     from .handoffs import FollowedTurn
-    from .monitors import MonitorSpec, MonitorStatus, MonitorUpdate
+    from .monitors import MonitorSnapshot, MonitorSpec, MonitorStatus, MonitorUpdate
     from .plugin import SessionsPlugin, provide_monitors
     from .requests import (
         Authority,
@@ -59,7 +59,7 @@ _HOMES: Final = {
     ),
     "handles": ("Awaited",),
     "handoffs": ("FollowedTurn",),
-    "monitors": ("MonitorSpec", "MonitorStatus", "MonitorUpdate"),
+    "monitors": ("MonitorSnapshot", "MonitorSpec", "MonitorStatus", "MonitorUpdate"),
     "plugin": ("SessionsPlugin", "provide_monitors"),
     "requests": (
         "Authority",
@@ -97,6 +97,7 @@ __all__ = [
     "FromSnapshot",
     "Handoff",
     "HandoffMissing",
+    "MonitorSnapshot",
     "MonitorSpec",
     "MonitorStatus",
     "MonitorUpdate",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .tree import Tree
 
 ANY: Final[JsonObject] = {"type": "object"}
+"""The schema of an answer that's to be JSON, whatever is in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

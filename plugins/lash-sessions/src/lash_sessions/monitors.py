@@ -6,12 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from lash_sdk.errors import InvalidInput
 
-from .errors import UnknownMonitor
+from .errors import TaskExists, UnknownMonitor
 from .processes import Shell, Where
 from .state import recall, remember
 from .tasks import TaskSpec, TaskState
@@ -26,8 +26,9 @@ MonitorState: TypeAlias = Literal["idle", "running", "stopped", "exited", "faile
 UPDATES: Final = 128
 """Updates that wait to be taken; then the oldest make way."""
 DEFAULT: Final = 300.0
+"""Seconds that a command may run, unless its monitor says otherwise."""
 LONGEST: Final = 3600.0
-
+"""What a monitor may say, at most."""
 
 Arming: TypeAlias = Literal["manual", "session_start"]
 Waking: TypeAlias = Literal["notify", "queue_turn"]
@@ -288,11 +289,11 @@ class Monitors:
             cancel_policy="external",
             close_policy="cancel",
         )
-        with suppress(Exception):  # one that's just over may still be in the books
 
-            async def cancel() -> None:
-                await self._end(session, watch, monitor, "stopped")
+        async def cancel() -> None:
+            await self._end(session, watch, monitor, "stopped")
 
+        with suppress(TaskExists):  # one that's just over may still be in the books
             self._tree.tasks.register(session, task, cancel)
 
     async def _follow(self, session: str, watch: _Watch, monitor: _Monitor, shell: Shell) -> None:
@@ -369,5 +370,4 @@ class Monitors:
 
 def _owned(spec: MonitorSpec, plugin: str) -> MonitorSpec:
     """Return a plugin's monitor under the plugin's name."""
-    values = {name: getattr(spec, name) for name in MonitorSpec.__slots__}
-    return MonitorSpec(**{**values, "owner": plugin})
+    return replace(spec, owner=plugin)

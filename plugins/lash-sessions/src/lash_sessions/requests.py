@@ -115,8 +115,8 @@ class SessionRequest(Value, title="session request"):
     """
 
     id: str | None = None
-    relation: Root | Child | Handoff = field(default_factory=Child)
-    start: Empty | Current | Existing | FromSnapshot = field(default_factory=Empty)
+    relation: Relation = field(default_factory=Child)
+    start: Start = field(default_factory=Empty)
     plugins: Literal["fresh", "inherit"] = "inherit"
     model: str | None = None
     instructions: str | None = None

@@ -339,7 +339,7 @@ class Background(Role):
         return await self._tree.handles.cancel_unreferenced(self._books(session), keep)
 
     def _scope(self, session: str | None) -> str:
-        return self._tree.knows(self._asker, session)
+        return self._tree.meant(self._asker, session)
 
     def _books(self, session: str | None) -> str:
         return self._tree.books(self._asker, session)

@@ -170,7 +170,7 @@ class Tree:
             raise UnknownSession(id)
         return found
 
-    def knows(self, asker: Asker, id: str | None) -> str:
+    def meant(self, asker: Asker, id: str | None) -> str:
         """
         Return the id of the session that's meant; None means who asks.
 
@@ -188,7 +188,7 @@ class Tree:
         Raises:
             UnknownSession: It's neither the one that asks nor made here.
         """
-        return id if id in self.kept else self.knows(asker, id)
+        return id if id in self.kept else self.meant(asker, id)
 
     async def open(self, spec: SessionSpec) -> Made:
         """
