@@ -192,7 +192,11 @@ class Lash:
         prefix: str = "",
         children: bool = False,
     ) -> Sequence[SessionSummary]:
-        """Return summaries, newest first; those of children only if asked for."""
+        """
+        Return summaries, newest first; those of children only if asked for.
+
+        A session whose first turn isn't committed yet is among them: `unfinished`.
+        """
         found = await self._alive().store.sessions(before=before, limit=limit, prefix=prefix)
         return [each for each in found if children or each.parent is None]
 

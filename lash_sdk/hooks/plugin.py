@@ -33,7 +33,7 @@ class Plugin:
         config: An instance of `Config`, ready before any session hook.
         state: An instance of `State`: replace it, never change it. It's saved
             with the session's commit when it was replaced.
-        shared: What the plugin's `around_app` yielded.
+        shared: What the plugin's `around_app` handed to `call_next`.
     """
 
     name: str = ""

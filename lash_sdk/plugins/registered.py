@@ -18,8 +18,8 @@ class Registered:
 
     Attributes:
         thing: Its class, or its module if it has plain functions.
-        index: Of its instance in a session's `instances`; None if it has no
-            hook that a session calls.
+        index: Its place in the order, which is that of its instance in a session's
+            `instances`: None stands there if no session calls a hook of its.
         source: Where it comes from, for errors: a distribution, or "plugins=".
         config: Its parsed configuration.
     """

@@ -1,4 +1,4 @@
-"""Stores and models by name: whoever supplies a scheme makes them."""
+"""Stores, models and the host of several sessions, made by whoever supplies their name."""
 
 from __future__ import annotations
 
