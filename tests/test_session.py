@@ -883,12 +883,8 @@ async def test_what_could_not_be_read_back_is_not_configured(wrong: Any) -> None
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("run", {"input": 5}, "input: expected str | list | tuple, found 5"),
     ("run", {"input": "go", "output": {"a": 1}}, "output: {'a': 1} has no schema"),
-    (
-        "run",
-        {"input": "go", "instructions": ["x"]},
-        "instructions: expected str | None, found ['x']",
-    ),
-    ("run", {"input": "go", "turn": 5}, "turn: expected str | None, found 5"),
+    ("run", {"input": "go", "instructions": ["x"]}, "instructions: expected str, found ['x']"),
+    ("run", {"input": "go", "turn": 5}, "turn: expected str, found 5"),
     (
         "run",
         {"input": "go", "model": b"x"},

@@ -109,21 +109,18 @@ class Registry:
 
     def instances(self) -> tuple[object, ...]:
         """Return a session's instances by index, configured; none if no hook needs one."""
-        made: list[object] = []
-        for plugin in self._makers:
-            if plugin is None:
-                made.append(None)
-                continue
-            form: Any = plugin.thing
-            try:
-                instance = form()
-            except Exception as error:
-                raise blame(plugin, "__init__", form.__init__, error) from error
-            instance.name, instance.version = plugin.name, plugin.version
-            instance.config = plugin.config
-            instance.shared = self.shared.get(plugin.index)
-            made.append(instance)
-        return tuple(made)
+        return tuple([None if each is None else self._instance(each) for each in self._makers])
+
+    def _instance(self, plugin: Registered) -> object:
+        form: Any = plugin.thing
+        try:
+            instance = form()
+        except Exception as error:
+            raise blame(plugin, "__init__", form.__init__, error) from error
+        instance.name, instance.version = plugin.name, plugin.version
+        instance.config = plugin.config
+        instance.shared = self.shared.get(plugin.index)
+        return instance
 
     def supplied(self, hook: Hook[Any], ctx: HostContext) -> dict[str, tuple[Registered, Any]]:
         """
