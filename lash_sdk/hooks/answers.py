@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, TypeAlias
 from ..json import Json, frozen
 from ..messages import Message
 from ..outcomes import ToolOutcome
+from ..ports.roles import Visibility as Visibility
 
 # --- directives ----------------------------------------------------------------
 
@@ -115,9 +116,6 @@ class Abort:
 Decision: TypeAlias = Allow | Ask | Deny | Abort
 
 # --- the rest ------------------------------------------------------------------
-
-Visibility: TypeAlias = Literal["hidden", "shown"]
-"""Whether a tool can be seen and called; hidden beats shown within a layer."""
 
 
 @frozen

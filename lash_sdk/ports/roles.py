@@ -9,13 +9,14 @@ and None is the one that asks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from ..graph import Content
 from ..json import Json, frozen
 from ..tools import ToolDefinition
 
-Visibility = Literal["hidden", "shown"]
+Visibility: TypeAlias = Literal["hidden", "shown"]
+"""Whether a tool can be seen and called; hidden beats shown within a layer."""
 
 
 @frozen
