@@ -31,7 +31,9 @@ What each system does in these turns is in `benchmarks/systems` and
 with itself or with the floor.
 agno remembers nothing between turns in memory, its default. pydantic-ai brings no
 persistence: a turn's new messages are written by hand, as its documentation shows.
-A model call takes one trip round the event loop in every system.
+A model call takes one trip round the event loop in every system. In S4, a turn is one of
+S2 with 2 KB of text, and every system tells the model of the whole conversation: agno
+would by default tell of its last three turns, and strands of forty messages.
 """
 
 
@@ -66,9 +68,12 @@ def _page(report: dict[str, Any]) -> Iterator[str]:
         yield linked(file_of(label), f"{label}: µs a turn")
         turns = ("system", "µs a turn", "best", "CPU µs", "× bare", "× lash-sdk", "× (CPU)")
         yield from table(turns, [_turn(name, each) for name, each in scenario.items()])
-    yield "## Growth: a session of lash-sdk with 2 KB of text a turn\n"
+    yield "## S4: a session of lash-sdk that grows by 2 KB of text a turn\n"
     yield linked("s4.svg", "S4: µs a turn, by the session's turns")
-    head = ("", "at turn", "µs", "bytecodes", "calls", "bytes a turn", "instructions")
+    yield "Bytes are those of the files, the write-ahead log apart; `× payload`: all of them by"
+    yield "the canonical bytes of all messages.\n"
+    counts = ("bytecodes", "calls", "bytes a turn", "× payload", "instructions")
+    head = ("", "at turn", "µs", *counts)
     counted = {"in memory": report["instructions"]}
     rows = [
         [name, length, *_length(at, counted.get(name, {}).get(length))]
@@ -99,7 +104,7 @@ def _page(report: dict[str, Any]) -> Iterator[str]:
 
 def _more(report: dict[str, Any]) -> Iterator[str]:
     if report["peers"]:
-        yield "## Growth: everybody's durable session, 2 KB of text a turn\n"
+        yield "## S4: everybody's durable session, 2 KB of text a turn\n"
         ours = report["peers"]["lash-sdk"]
         rows = [
             [
@@ -169,7 +174,9 @@ def _turn(name: str, figures: dict[str, Any]) -> list[str]:
 
 def _length(at: dict[str, float], instructions: float | None) -> list[str]:
     counts = (at["wall"], at["bytecodes"], at["calls"], at["bytes"])
-    return [*[f"{count:,.0f}" for count in counts], f"{instructions:,.0f}" if instructions else ""]
+    times = f"{at['times']:.2f}" if at["bytes"] else ""
+    counted = f"{instructions:,.0f}" if instructions else ""
+    return [*[f"{count:,.0f}" for count in counts], times, counted]
 
 
 def _ratio(ratios: dict[str, Any], other: str, unit: str) -> str:

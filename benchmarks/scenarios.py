@@ -6,12 +6,13 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -149,6 +150,7 @@ def _figures(laps: Laps, name: str, systems: list[str]) -> dict[str, Any]:
 # --- growth --------------------------------------------------------------------
 
 GROWTHS: Final = {"in memory": "S4", "durable": "S4 durable"}
+PAYLOAD: Final = "SELECT coalesce(sum(length(body)), 0) FROM nodes WHERE kind = 'message'"
 NEAR: Final = 20
 """Turns that are measured at each length."""
 
@@ -185,6 +187,7 @@ def _grow(worker: Worker, scenario: str, form: Form) -> dict[str, dict[str, floa
             found[str(length)] = {
                 **block,
                 "bytes": grown,
+                "times": size / max(1, _payload(folder)),
                 "bytecodes": mean(each["bytecodes"] for each in counts),
                 "calls": mean(each["calls"] for each in counts),
             }
@@ -219,6 +222,16 @@ def _total(folder: Path) -> int:
 def _size(folder: Path) -> int:
     """Return the bytes of a session's files, the write-ahead log apart."""
     return sum([each.stat().st_size for each in folder.glob("*.db")])
+
+
+def _payload(folder: Path) -> int:
+    """Return the canonical bytes of the messages that our store has in a folder."""
+    total = 0
+    for path in folder.glob("*.db"):
+        with closing(sqlite3.connect(path)) as db:
+            (found,) = db.execute(PAYLOAD).fetchone()
+            total += found
+    return total
 
 
 def instructions(scenario: str, lengths: tuple[int, ...]) -> dict[str, float]:

@@ -26,13 +26,14 @@ SUMS_AS_JSON: Final = tuple(json.dumps(each) for each in SUMS)
 WARM_UP: Final = 3
 """Turns that each new session runs before any is measured."""
 
-WITH_TOOLS: Final = frozenset(("S2", "S3", "S3 effect", "S9"))
+WITH_TOOLS: Final = frozenset(("S2", "S3", "S3 effect", "S4", "S4 durable", "S9"))
 DURABLE: Final = frozenset(("S3", "S3 effect", "S4 durable", "S6 durable", "S11"))
 ON_POSTGRES: Final = "S9"
 """A turn of S2 that's kept on the server whose URL the folder's file "postgres" says."""
 FORKED: Final = "S11"
 """A durable session is forked, again and again; after a slash stand how, and its turns."""
 GROWING: Final = frozenset(("S4", "S4 durable"))
+"""2 KB of text a turn, and the whole conversation goes to the model: no system drops any."""
 
 
 def server_of(folder: Path) -> str:

@@ -20,7 +20,7 @@ BY_BARE: Final = {"S1": 16.0, "S2": 5.0, "S3 in memory": 2.5, "S3 effect in memo
 BY_FIRST: Final = {
     "S8": {"1 plugin": 1.35, "20 plugins": 2.2},
     "S10": {"an observer": 1.15},
-    "S11": {"1,000 turns, forked in the store": 2.0, "1,000 turns, forked and opened": 2.0},
+    "S11 on disk": {"1,000 turns, forked in the store": 2.0, "1,000 turns, forked and opened": 2.0},
 }
 """How many times the first of its group a variant may take."""
 FLAT_COUNTS: Final = 1.1
@@ -137,7 +137,7 @@ def _varied(variants: dict[str, Any]) -> list[Target]:
     found = []
     for label, group in variants.items():
         first = next(iter(group))
-        for name, most in BY_FIRST[label].items():
+        for name, most in BY_FIRST.get(label, {}).items():
             ratio = group[name]["ratio"]["median"]
             found.append(Target(name=f"{label}: {name} by {first}", wanted=most, found=ratio))
     if watched := variants.get("S10"):
@@ -213,6 +213,9 @@ def _flat(growth: dict[str, Any], instructions: dict[str, float]) -> list[Target
         for unit, most in (("bytecodes", FLAT_COUNTS), ("wall", FLAT_TIME)):
             ratio = after[unit] / before[unit]
             found.append(Target(name=f"{what}, {unit}", wanted=most, found=ratio))
+    if growth:
+        *_, last = growth["durable"].values()
+        found.append(Target(name="S4 durable: bytes by payload", wanted=2, found=last["times"]))
     if instructions:
         short, *_, long = instructions
         ratio = instructions[long] / instructions[short]

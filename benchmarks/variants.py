@@ -10,6 +10,13 @@ from benchmarks.environments import BARE, LASH, System
 from benchmarks.scenarios import ROUNDS, Form, spread
 from benchmarks.workers import started
 
+FORKS: Final = {
+    "bare commit": (BARE, "S11"),
+    "10 turns, forked in the store": (LASH, "S11/stored 10"),
+    "1,000 turns, forked in the store": (LASH, "S11/stored 1000"),
+    "1,000 turns, forked and opened": (LASH, "S11/opened 1000"),
+}
+
 GROUPS: Final[dict[str, dict[str, tuple[System, str]]]] = {
     "S8": {
         "no plugin": (LASH, "S2"),
@@ -22,20 +29,19 @@ GROUPS: Final[dict[str, dict[str, tuple[System, str]]]] = {
         "an observer that left": (LASH, "S2/left"),
         "an observer": (LASH, "S2/observed"),
     },
-    "S11": {
-        "bare commit": (BARE, "S11"),
-        "10 turns, forked in the store": (LASH, "S11/stored 10"),
-        "1,000 turns, forked in the store": (LASH, "S11/stored 1000"),
-        "1,000 turns, forked and opened": (LASH, "S11/opened 1000"),
-    },
+    "S11 on disk": FORKS,
+    "S11 in memory": FORKS,
 }
 """By scenario: what takes turns, the first being what the others are compared with."""
 
 TITLES: Final = {
     "S8": "plugins with a hook of every kind of a turn of S2",
     "S10": "an observer of S2",
-    "S11": "a fork of a durable session, its files in memory",
+    "S11 on disk": "a fork of a durable session, its files on disk",
+    "S11 in memory": "the same, its files in memory: what it takes but for the flush",
 }
+ON_DISK: Final = "S11 on disk"
+"""Whose files have to reach the disk; the others' are in memory."""
 
 BLOCK: Final = 5
 
@@ -47,7 +53,7 @@ def run_variants(label: str, form: Form) -> dict[str, dict[str, Any]]:
     laps: list[list[dict[str, float]]] = []
     with started(tuple([system for system, _ in group.values()])) as workers, ExitStack() as stack:
         for worker, (_, scenario) in zip(workers, group.values(), strict=True):
-            stack.enter_context(worker.session(scenario, in_memory=True))
+            stack.enter_context(worker.session(scenario, in_memory=label != ON_DISK))
         for _ in range(ROUNDS):
             laps.append([])
             for _ in range(form.sessions * form.laps):

@@ -14,9 +14,12 @@ from agno.db.sqlite import AsyncSqliteDb
 from agno.models.base import Model
 from agno.models.response import ModelResponse
 
-from benchmarks.script import DURABLE, SUMS_AS_JSON, WITH_TOOLS, ask
+from benchmarks.script import DURABLE, GROWING, SUMS_AS_JSON, WITH_TOOLS, ask
 
 PACKAGES = ("agno", "pydantic", "sqlalchemy")
+
+EVERY_RUN = 1_000_000
+"""At its default it tells the model of the last three turns alone."""
 
 
 class Scripted(Model):
@@ -59,6 +62,8 @@ async def open_session(scenario, folder, script):
     if scenario in DURABLE:
         db = AsyncSqliteDb(db_file=str(folder / "agno.db"))
         kept = {"db": db, "session_id": "benchmark", "add_history_to_context": True}
+        if scenario in GROWING:
+            kept["num_history_runs"] = EVERY_RUN
     agent = Agent(
         model=Scripted(script),
         tools=[add] if scenario in WITH_TOOLS else None,

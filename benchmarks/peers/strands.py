@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 
 from strands import Agent, tool
+from strands.agent.conversation_manager import NullConversationManager
 from strands.models import Model
 from strands.session.file_session_manager import FileSessionManager
 
-from benchmarks.script import DURABLE, SUMS_AS_JSON, WITH_TOOLS, ask
+from benchmarks.script import DURABLE, GROWING, SUMS_AS_JSON, WITH_TOOLS, ask
 
 PACKAGES = ("strands-agents", "pydantic")
 
@@ -59,6 +60,8 @@ async def open_session(scenario, folder, script):
     if scenario in DURABLE:
         manager = FileSessionManager(session_id="benchmark", storage_dir=str(folder))
         kept = {"session_manager": manager, "agent_id": "benchmark"}
+    if scenario in GROWING:  # at its default it drops all but the last forty messages
+        kept["conversation_manager"] = NullConversationManager()
     agent = Agent(
         model=Scripted(script),
         tools=[add] if scenario in WITH_TOOLS else [],
