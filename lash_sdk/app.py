@@ -16,8 +16,8 @@ from .errors import InvalidInput, LashError, SessionClosed, expect
 from .json import Json
 from .outcomes import ToolOutcome
 from .plugins.config import OWN, configured, patience
+from .plugins.discovery import SDK_VERSION
 from .plugins.loading import Broken, gather
-from .plugins.ranges import SDK_VERSION
 from .plugins.registered import Registered
 from .plugins.registry import Registry
 from .plugins.supply import Supplies

@@ -20,9 +20,8 @@ import pytest
 from lash_sdk import Lash
 from lash_sdk.errors import PluginConflict, Unavailable
 from lash_sdk.hooks import Plugin
-from lash_sdk.plugins.discovery import Found, cache_folder, disabled, installed
+from lash_sdk.plugins.discovery import SDK_VERSION, Found, cache_folder, disabled, installed
 from lash_sdk.plugins.loading import gather
-from lash_sdk.plugins.ranges import SDK_VERSION
 
 from .hooking import plugin
 
@@ -112,7 +111,8 @@ def test_listing_tells_everything_and_imports_nothing(site: Site) -> None:
         dist="lash-boom",
         version="2.3",
         summary="About lash-boom",
-        requires=">=0.1,<1",
+        requires="<1,>=0.1",
+        fits=True,
         path=str(about),
     ) == found("lash-boom")
     assert "lash_boom" not in sys.modules
@@ -135,7 +135,7 @@ def test_a_package_needs_no_summary(site: Site) -> None:
 @pytest.mark.parametrize(
     ("requires", "range"),
     [
-        ("lash-sdk>=0.1,<1", ">=0.1,<1"),
+        ("lash-sdk>=0.1,<1", "<1,>=0.1"),
         ("lash_sdk (>=0.1)", ">=0.1"),
         ("lash-sdk", ""),
         ("other>=9", ""),

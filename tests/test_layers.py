@@ -80,6 +80,7 @@ MAKES_CLASSES: Final = {("lash_sdk.json.values", "exec")}
 EVERY_ROOM: Final = frozenset(PLACES)
 THIRD_PARTIES: Final[Mapping[str, frozenset[str]]] = {
     "importlib_metadata": frozenset({"plugins"}),
+    "packaging": frozenset({"plugins"}),
     "pluggy": frozenset({"hooks", "plugins"}),
     "pydantic": EVERY_ROOM,
     "pydantic_core": EVERY_ROOM,

@@ -20,8 +20,9 @@ from typing import Any, Final
 import pytest
 from cookiecutter.exceptions import FailedHookException
 from cookiecutter.main import cookiecutter
+from packaging.specifiers import SpecifierSet
 
-from lash_sdk.plugins.ranges import SDK_VERSION, fits
+from lash_sdk.plugins.discovery import SDK_VERSION, fits
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 TEMPLATE: Final = ROOT / "cookiecutter-plugin"
@@ -110,7 +111,7 @@ def test_the_range_of_the_sdk_is_this_one() -> None:
     """
     wanted = json.loads((TEMPLATE / "cookiecutter.json").read_text())["__sdk"]
 
-    assert fits(SDK_VERSION, wanted)
+    assert fits(SDK_VERSION, SpecifierSet(wanted))
     assert wanted.startswith(f">={SDK_VERSION},<")
 
 

@@ -10,16 +10,23 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..json import frozen
-from .ranges import SDK_VERSION, fits
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+
+SDK_VERSION: Final = "0.1.0.dev0"
+"""This SDK's version; the same as in its `pyproject.toml`, by a test."""
+
+OWN_DIST: Final = "lash-sdk"
+"""The distribution that this is, as others require it."""
 
 GROUP: Final = "lash"
 """The entry-point group of plugins."""
@@ -36,6 +43,7 @@ class Found:
     Attributes:
         value: "module:attribute", what the entry point says.
         requires: The range of lash-sdk that it asks for, such as ">=0.1,<1".
+        fits: Whether this SDK is in that range.
         path: Where its metadata is.
     """
 
@@ -45,12 +53,8 @@ class Found:
     version: str
     summary: str
     requires: str
+    fits: bool
     path: str
-
-    @property
-    def fits(self) -> bool:
-        """Whether this SDK is in the range that it asks for."""
-        return fits(SDK_VERSION, self.requires)
 
 
 def installed() -> tuple[Found, ...]:
@@ -171,6 +175,7 @@ def _read_distribution(folder: str) -> Iterable[Found]:
 
     dist = PathDistribution(Path(folder))
     about = dist.metadata
+    needed = need(dist.requires or ())
     for point in dist.entry_points.select(group=GROUP):
         yield Found(
             name=point.name,
@@ -178,16 +183,29 @@ def _read_distribution(folder: str) -> Iterable[Found]:
             dist=about.get("Name") or "",
             version=about.get("Version") or "0",
             summary=about.get("Summary") or "",
-            requires=_range(dist.requires or ()),
+            requires=str(needed),
+            fits=fits(SDK_VERSION, needed),
             path=folder,
         )
 
 
-def _range(requirements: Iterable[str]) -> str:
-    """Return the range of lash-sdk among *requirements*; empty means any."""
-    for requirement in requirements:
-        need, _, marker = requirement.partition(";")
-        name = re.split(r"[<>=!~ (\[]", need.strip(), maxsplit=1)[0]
-        if name.lower().replace("_", "-") == "lash-sdk" and "extra" not in marker:
-            return need.strip()[len(name) :].strip(" ()")
-    return ""
+def need(requirements: Iterable[str]) -> SpecifierSet:
+    """Return the range of lash-sdk among *requirements*; an empty one has all versions."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.specifiers import SpecifierSet
+    from packaging.utils import canonicalize_name
+
+    for text in requirements:
+        with suppress(InvalidRequirement):
+            each = Requirement(text)
+            if canonicalize_name(each.name) == OWN_DIST and "extra" not in str(each.marker):
+                return each.specifier
+    return SpecifierSet()
+
+
+def fits(version: str, needed: SpecifierSet) -> bool:
+    """Return whether *version* is in a range; a pre-release is taken for its release too."""
+    from packaging.version import Version
+
+    release = Version(version).base_version
+    return any(needed.contains(each, prereleases=True) for each in (version, release))

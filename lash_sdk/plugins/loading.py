@@ -6,16 +6,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
 from ..errors import PluginConflict
 from ..json import frozen
-from .discovery import Found, disabled, installed
-from .ranges import SDK_VERSION
+from .discovery import OWN_DIST, SDK_VERSION, Found, disabled, installed
 from .registered import Registered, register
 from .standard import Standard
-
-OWN_DIST: Final = "lash-sdk"
 
 log = logging.getLogger("lash.plugins")
 

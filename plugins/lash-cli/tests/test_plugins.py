@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lash_sdk.plugins.ranges import SDK_VERSION
+from lash_sdk.plugins.discovery import SDK_VERSION
 
 from .running import Machine
 

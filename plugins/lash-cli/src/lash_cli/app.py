@@ -373,8 +373,8 @@ def _ask_plugins() -> None:
     """Let installed plugins add their commands: this one isn't ours."""
     from lash_sdk.contexts import CliContext
     from lash_sdk.hooks import HOOKS
+    from lash_sdk.plugins.discovery import SDK_VERSION
     from lash_sdk.plugins.loading import gather
-    from lash_sdk.plugins.ranges import SDK_VERSION
     from lash_sdk.plugins.registry import Registry
 
     from .settings import read_settings

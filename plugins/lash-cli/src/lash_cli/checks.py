@@ -22,7 +22,8 @@ from lash_sdk import contexts
 from lash_sdk.errors import ConfigError, LashError
 from lash_sdk.hooks import HOOKS
 from lash_sdk.plugins.config import configured
-from lash_sdk.plugins.loading import OWN_DIST, load
+from lash_sdk.plugins.discovery import OWN_DIST
+from lash_sdk.plugins.loading import load
 from lash_sdk.plugins.registry import Registry
 
 from .settings import guess
@@ -40,6 +41,7 @@ LIGHT: Final = frozenset(
         "annotated_types",
         "importlib_metadata",
         "lash_sdk",
+        "packaging",
         "pluggy",
         "pydantic",
         "pydantic_core",

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lash_sdk.plugins.discovery import disabled, installed
-from lash_sdk.plugins.ranges import SDK_VERSION
+from lash_sdk.plugins.discovery import SDK_VERSION, disabled, installed
 
 from .examined import learnt
 from .notes import read_notes

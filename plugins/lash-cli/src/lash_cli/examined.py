@@ -10,8 +10,7 @@ from dataclasses import asdict
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any, Final
 
-from lash_sdk.plugins.discovery import cache_folder
-from lash_sdk.plugins.ranges import SDK_VERSION
+from lash_sdk.plugins.discovery import SDK_VERSION, cache_folder
 
 from .probe import Examined, examine
 

@@ -53,7 +53,7 @@ def _dispatch(argv: Sequence[str]) -> int:
 
         return plugins(argv[1:])
     if list(argv) == ["--version"]:
-        from lash_sdk.plugins.ranges import SDK_VERSION
+        from lash_sdk.plugins.discovery import SDK_VERSION
 
         print(f"lash {SDK_VERSION}")
         return 0

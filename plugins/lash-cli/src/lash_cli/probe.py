@@ -95,7 +95,7 @@ def _supply_all(good: Sequence[tuple[int, Any]]) -> Iterable[dict[str, Any]]:
     """Find the schemes that two plugins supply."""
     from lash_sdk.contexts import HostContext
     from lash_sdk.errors import LashError
-    from lash_sdk.plugins.ranges import SDK_VERSION
+    from lash_sdk.plugins.discovery import SDK_VERSION
     from lash_sdk.plugins.registry import Registry
     from lash_sdk.plugins.supply import Supplies
 

@@ -39,7 +39,7 @@ def installed_schemes(lash: Lash) -> list[str]:
     """Return the schemes that the app's plugins supply models for."""
     from lash_sdk.contexts import HostContext
     from lash_sdk.hooks import HOOKS
-    from lash_sdk.plugins.ranges import SDK_VERSION
+    from lash_sdk.plugins.discovery import SDK_VERSION
     from lash_sdk.plugins.registry import Registry
 
     registry = Registry(lash.plugins)

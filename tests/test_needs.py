@@ -1,5 +1,5 @@
 """
-Ranges: which SDK a plugin says it works with.
+Needs: which SDK a plugin says it works with.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lash_sdk.plugins.ranges import SDK_VERSION, fits
+from lash_sdk.plugins.discovery import SDK_VERSION, fits, need
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,17 @@ from lash_sdk.plugins.ranges import SDK_VERSION, fits
         (" >= 0.1 , < 0.3 ", {"0.2": True, "0.3": False}),
         (">=0.9,<0.10", {"0.9.5": True, "0.10.0": False}),
         ("[testing]>=0.2", {"0.1.0": False, "0.2.0": True}),
+        ("==0.1.0.dev0", {"0.1.0.dev0": True, "0.1.1.dev0": False}),
+        ("=1", {"0.1.0": True}),  # a range that nobody can read keeps nobody out
     ],
 )
 def test_a_range_holds_what_it_says(wanted: str, versions: dict[str, bool]) -> None:
     """
     A plugin of another age is refused before it's imported, on this alone.
     """
-    assert versions == {version: fits(version, wanted) for version in versions}
+    needed = need([f"lash-sdk{wanted}"])
+
+    assert versions == {version: fits(version, needed) for version in versions}
 
 
 def test_the_version_is_the_one_of_the_distribution() -> None:
