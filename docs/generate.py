@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -194,7 +195,7 @@ def context_entry(name: str) -> str:
     plain = [each.name for each in fields(given)]
     lines = [vars(each) for each in reversed(given.__mro__)]
     computed = [[key for key, of in line.items() if isinstance(of, property)] for line in lines]
-    every = [*sum(computed[:-1], []), *plain, *computed[-1]]
+    every = [*chain.from_iterable(computed[:-1]), *plain, *computed[-1]]
     found = [each for each in every if each not in inner]
     return f"### `{name}`\n\n" + ", ".join(f"`{each}`" for each in found)
 

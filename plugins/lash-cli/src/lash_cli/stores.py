@@ -34,8 +34,8 @@ async def expect_store(settings: Settings) -> None:
         LashError: As `Lash` does, for a URL that nobody knows.
     """
     from lash_sdk.contexts import HostContext
+    from lash_sdk.plugins.discovery import SDK_VERSION
     from lash_sdk.plugins.loading import gather
-    from lash_sdk.plugins.ranges import SDK_VERSION
     from lash_sdk.plugins.registry import Registry
     from lash_sdk.plugins.supply import Supplies
 
