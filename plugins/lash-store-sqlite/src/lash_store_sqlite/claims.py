@@ -16,6 +16,7 @@ import struct
 import sys
 import threading
 from contextlib import suppress
+from functools import lru_cache
 from io import FileIO
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
@@ -126,6 +127,7 @@ class Claims:
         return self._file
 
 
+@lru_cache(maxsize=1024)
 def offset(session: str) -> int:
     """Return the byte that stands for a session: 62 bits of its id's sha256."""
     id = session.encode("utf-8", "surrogatepass")

@@ -44,6 +44,7 @@ from sessions s left join commits c on c.key = s.head where s.id=?
 _ANY: Final = """
 select exists (select 1 from journal j join sessions s on s.key = j.session where s.id=?)
 """
+_HELD: Final = "select key, state, generation, holder from sessions where id=?"
 _FENCE: Final = f"""
 update sessions set generation=?, holder=?,
   updated=case state when {NAMED} then ? else updated end where key=?
@@ -139,9 +140,10 @@ def put(db: apsw.Connection, entry: Entry, holds: Holds) -> int:
         InvalidInput: A blob's bytes aren't what its hash says.
     """
     claim = entry.claim
-    place = _held(db, claim, holds)
-    session = places.named(db, claim.session, place)
-    if place.generation != claim.generation:
+    session, newest = _held(db, claim, holds)
+    if session is None:
+        session = places.named(db, claim.session, places.Place())
+    if newest != claim.generation:
         db.execute(_FENCE, (claim.generation, claim.holder, time.time(), session))
     db.executemany(_PUT, [(session, *row) for row in entry.rows])
     for blob in entry.blobs:
@@ -164,20 +166,23 @@ def drop(db: apsw.Connection, claim: Claim, turn: str, holds: Holds) -> bool:
     Raises:
         SessionBusy, SessionDeleted: As the port says.
     """
-    session = _held(db, claim, holds).session
+    session, _newest = _held(db, claim, holds)
     db.execute("delete from journal where session=? and turn=?", (session, turn))
     orphan(db, session, turn)
     return True
 
 
-def _held(db: apsw.Connection, claim: Claim, holds: Holds) -> places.Place:
-    place = places.find(db, claim.session)
-    newest = place.generation
+def _held(db: apsw.Connection, claim: Claim, holds: Holds) -> tuple[int | None, int]:
+    """Return the key of a session that *claim* may write to, and who wrote last."""
+    row = db.execute(_HELD, (claim.session,)).fetchone()
+    key, state, newest, holder = row or (None, NAMED, 0, None)
+    if state == DELETED:
+        raise SessionDeleted(claim.session)
     stale = newest > claim.generation
-    rival = newest == claim.generation and place.holder != claim.holder
+    rival = newest == claim.generation and holder != claim.holder
     if stale or rival or not holds(claim):
         raise SessionBusy(claim.session)
-    return place
+    return key, newest
 
 
 def rows(db: apsw.Connection, session: str) -> tuple[JournalRow, ...]:
