@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -123,3 +124,40 @@ async def test_a_changed_item_is_found(tmp_path: Path) -> None:
     with pytest.raises(StoreCorrupt, match="inbox '1'"):
         await store.pending("a")
     await store.close()
+
+
+async def test_input_that_was_used_costs_no_later_turn(tmp_path: Path) -> None:
+    """
+    A session that lives on its inbox has as many used rows as turns.
+    """
+    store = SqliteStore(tmp_path / "a.db")
+    steps: list[int] = []
+
+    def profiled(event: dict[str, Any]) -> None:
+        steps.append(event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"])
+
+    def listen(connection: apsw.Connection) -> None:
+        connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, profiled)
+
+    async def claimed() -> int:
+        steps.clear()
+        await store.release(await store.claim("a"))
+        await store.pending("a")
+        return sum(steps)
+
+    apsw.connection_hooks.append(listen)
+    try:
+        await store.open()
+        await store.enqueue("a", item("0"))
+        await store.commit(turn("a", 0, consumed=("0",)))
+        before = await claimed()
+        keys = tuple([str(each) for each in range(1, 200)])
+        for key in keys:
+            await store.enqueue("a", item(key))
+        await store.commit(turn("a", 1, consumed=keys))
+
+        assert 0 < before
+        assert before == await claimed()
+    finally:
+        apsw.connection_hooks.remove(listen)
+        await store.close()

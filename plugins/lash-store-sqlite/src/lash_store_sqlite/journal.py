@@ -38,7 +38,8 @@ Row: TypeAlias = tuple[str, str, str, bytes, bytes | None, bytes]
 _STATE: Final = """
 select s.state, s.generation, coalesce(c.revision, 0),
   exists (select 1 from journal j where j.session = s.key),
-  exists (select 1 from inbox i where i.session = s.key and i.body is not null)
+  exists (
+    select 1 from inbox i indexed by waiting where i.session = s.key and i.body is not null)
 from sessions s left join commits c on c.key = s.head where s.id=?
 """
 _ANY: Final = """
