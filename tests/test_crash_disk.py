@@ -151,7 +151,7 @@ async def test_the_kernel_itself_fails_or_kills_at_the_nth_call(zygote: Zygote) 
     aims = [
         (call, at, fault, does)
         for call, every, last in (("pwrite64", 5, 46), ("fdatasync", 3, 10))
-        for fault, does in (("signal=SIGKILL", "kill"), ("error=EIO", "eio"))
+        for fault, does in (("signal=SIGKILL", "kill"), ("error=EIO", "eio anywhere"))
         for at in range(1, last + 1, every)
     ]
     aims += [("pwrite64", at, "error=ENOSPC", "enospc anywhere") for at in range(20, 46, 8)]

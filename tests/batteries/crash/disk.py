@@ -27,6 +27,7 @@ TYPED: Final = {
     "emfile": {"StoreError"},
     # of its shared memory SQLite says that it couldn't grow, and not why
     "enospc anywhere": {"StoreFull", "StoreError"},
+    "eio anywhere": {"StoreError", "StoreCorrupt", "StoreBusy", "StoreFull"},
 }
 """What a caller may be told, by what the disk did."""
 
