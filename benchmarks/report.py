@@ -130,6 +130,7 @@ def _more(report: dict[str, Any]) -> Iterator[str]:
         yield from table(("", "ms until ready", "ms of the first turn"), opened)
     if report["crowds"]:
         yield f"## S6: {report['many']:,} sessions at once, in one process\n"
+        yield "What a process loads for its first turn is counted for no session.\n"
         crowds = [
             [name, f"{at['rate']:,.0f}", f"{at['bytes'] / 1024:,.1f}"]
             for name, at in report["crowds"].items()

@@ -125,7 +125,17 @@ class Worker:
         return {"ready": ready, "first": first["walls"][0]}
 
     async def _crowd(self, scenario: str, folder: str, count: int) -> dict[str, Any]:
-        """Return how many turns a second that many sessions make at once, and their memory."""
+        """
+        Return how many turns a second that many sessions make at once, and their memory.
+
+        One session comes before them, elsewhere: what's loaded for the first turn of a
+        process is no session's.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            apart = Path(folder) / "first"
+            apart.mkdir()
+            (turn,) = await self._open_crowd(stack, scenario, apart, [Script(scenario)])
+            await turn()
         scripts = [Script(scenario) for _ in range(count)]
         async with contextlib.AsyncExitStack() as stack:
             gc.collect()

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -193,9 +192,9 @@ def context_entry(name: str) -> str:
     given = getattr(contexts, name)
     inner = {"scope", "instances", "roles"}  # for plans, not for plugins
     plain = [each.name for each in fields(given)]
-    lines = [vars(each) for each in reversed(given.__mro__)]
-    computed = [[key for key, of in line.items() if isinstance(of, property)] for line in lines]
-    every = [*chain.from_iterable(computed[:-1]), *plain, *computed[-1]]
+    *above, own = [vars(each) for each in reversed(given.__mro__)]
+    every = [key for each in above for key, of in each.items() if isinstance(of, property)]
+    every += plain + [key for key, of in own.items() if isinstance(of, property)]
     found = [each for each in every if each not in inner]
     return f"### `{name}`\n\n" + ", ".join(f"`{each}`" for each in found)
 

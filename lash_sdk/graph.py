@@ -7,9 +7,9 @@ sees. Appending copies nothing, and nobody who holds a view sees it change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import islice
 from typing import ClassVar, Final, TypeAlias, overload
 
 from .errors import InvalidHistory, StoreCorrupt
@@ -153,25 +153,6 @@ def chain(turn: str, parent: str | None, values: Iterable[Content]) -> tuple[Nod
     return tuple(nodes)
 
 
-def linked(nodes: Iterable[Node], parent: str | None, *taken: Mapping[str, object]) -> list[str]:
-    """
-    Return the ids of *nodes*: new ones, each the parent of the next, the first on *parent*.
-
-    Raises:
-        InvalidHistory: They aren't one chain, or an id is there twice, or *taken*.
-    """
-    ids = [node.id for node in nodes]
-    for node, on in zip(nodes, [parent, *ids], strict=False):
-        if node.parent != on:
-            why = f"expected parent {on!r}, found {node.parent!r}"
-            raise InvalidHistory(f"node {node.id!r}: {why}")
-    there = [known for known in taken if not known.keys().isdisjoint(ids)]
-    if there or len({*ids}) < len(ids):
-        twice = [id for id in ids if ids.count(id) > 1 or any(id in known for known in there)]
-        raise InvalidHistory(f"node {twice[0]!r} is there already: an id is used once")
-    return ids
-
-
 @dataclass(slots=True, eq=False, repr=False)
 class Graph:
     """
@@ -193,17 +174,10 @@ class Graph:
         return self._forks or self.leaf != last
 
     def append(self, nodes: Sequence[Node]) -> Graph:
-        """
-        Return a graph with *nodes* added, the last of them its leaf.
-
-        Raises:
-            InvalidHistory: An id is taken, or they aren't one chain on this leaf.
-        """
+        """Return a graph with *nodes* added: a chain on its leaf that a store has accepted."""
         (log, index), forks = self._own(), self.branched
-        ids = linked(nodes, self.leaf, index)
-        index.update(zip(ids, count(len(log))))
         log.extend(nodes)
-        return Graph(log, index, len(log), ids[-1] if ids else self.leaf, forks)
+        return Graph(log, index, len(log), nodes[-1].id if nodes else self.leaf, forks)
 
     def load(self, nodes: Iterable[Node], leaf: str | None) -> Graph:
         """
@@ -213,6 +187,7 @@ class Graph:
             InvalidHistory: An id is taken, a parent comes later or never, or the leaf.
         """
         log, index = self._own()
+        _catch_up(log, index)
         last, forks = log[-1].id if log else None, self._forks
         for node in nodes:
             if node.id in index:
@@ -227,11 +202,10 @@ class Graph:
         return Graph(log, index, len(log), leaf, forks)
 
     def _own(self) -> tuple[list[Node], dict[str, int]]:
-        """Return log and index to add to: copies, if somebody else grew the shared ones."""
+        """Return log and index to add to: new ones, if somebody else grew the shared log."""
         if len(self._log) == self._size:
             return self._log, self._index
-        log = self._log[: self._size]
-        return log, {node.id: at for at, node in enumerate(log)}
+        return self._log[: self._size], {}
 
     def at(self, leaf: str | None) -> Graph:
         """
@@ -259,9 +233,9 @@ class Graph:
         """Return the nodes from the root to the leaf."""
         if not self.branched:
             return tuple(self._log[: self._size])
-        nodes, at = [], self.leaf
+        nodes, index, at = [], _catch_up(self._log, self._index), self.leaf
         while at is not None:
-            nodes.append(self._log[self._index[at]])
+            nodes.append(self._log[index[at]])
             at = nodes[-1].parent
         return tuple(reversed(nodes))
 
@@ -280,13 +254,21 @@ class Graph:
         return tuple(reversed(under.get(None, [])))
 
     def __contains__(self, id: object) -> bool:
-        return self._index.get(id, self._size) < self._size  # type: ignore[call-overload,no-any-return]
+        found = _catch_up(self._log, self._index).get(id, self._size)  # type: ignore[call-overload]
+        return found < self._size  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
         return self._size
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._log[: self._size])
+
+
+def _catch_up(log: list[Node], index: dict[str, int]) -> dict[str, int]:
+    """Return *index* with the nodes that came to *log* since somebody last looked."""
+    for at in range(len(index), len(log)):
+        index[log[at].id] = at
+    return index
 
 
 @frozen
@@ -371,6 +353,16 @@ def _message(held: Message | Node) -> Message:
 
 def check_pairs(messages: Iterable[Message]) -> None:
     """
+    Accept *messages* only if each can be one, and every call is answered at once, in order.
+
+    Raises:
+        InvalidHistory: They'd be refused by a model's provider.
+    """
+    pair([message.check() for message in messages])
+
+
+def pair(messages: Iterable[Message]) -> None:
+    """
     Accept *messages* only if every call in them is answered at once, in order.
 
     The rule is local, so a turn's messages can be checked without its history:
@@ -383,7 +375,6 @@ def check_pairs(messages: Iterable[Message]) -> None:
     open_calls: list[str] = []
     seen: set[str] = set()
     for message in messages:
-        message.check()
         if message.role == "tool":
             found = [result.call for result in message.results]
             if found != open_calls or not found:

@@ -36,8 +36,8 @@ class Usage(Value):
     reasoning: int = 0
 
     def __post_init__(self) -> None:
-        for name in _BUCKETS:
-            count = getattr(self, name)
+        counts = (self.input, self.output, self.cache_read, self.cache_write, self.reasoning)
+        for name, count in zip(_BUCKETS, counts, strict=True):
             if type(count) is not int or count < 0:
                 raise InvalidInput(f"usage.{name}: expected an int >= 0, found {count!r}")
 

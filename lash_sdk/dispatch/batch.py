@@ -93,7 +93,7 @@ class Batch:
             if live.watch is not None:
                 text = call.arguments
                 live.watch(ToolStarted(turn=turn, call=call.id, name=call.name, arguments=text))
-            self._close(at, await Calling(live, turn, key, call).run(intent))
+            self._close(at, key, await Calling(live, turn, key, call).run(intent))
         except (asyncio.CancelledError, KeyboardInterrupt):
             raise
         except BaseException as error:
@@ -103,12 +103,12 @@ class Batch:
             if not self._running and self._ended is not None and not self._ended.done():
                 self._ended.set_result(None)
 
-    def _close(self, at: int, result: CallResult) -> None:
+    def _close(self, at: int, key: str, result: CallResult) -> None:
         """Take what came of a call, unless it was given up meanwhile."""
         if at in self._done:
             return
         self._done[at] = result
-        self._live.seam.finish(f"{self._key}/{at}", result)
+        self._live.seam.finish(key, result)
         if self._live.watch is not None and at in self._begun:
             self._live.watch(ToolEnded(turn=self._turn, record=result.record))
 
@@ -117,7 +117,7 @@ class Batch:
         if at not in self._done:
             call, key = self._calls[at], f"{self._key}/{at}"
             given_up = Calling(self._live, self._turn, key, call)
-            self._close(at, given_up.close(record_of(call, Cancelled())))
+            self._close(at, key, given_up.close(record_of(call, Cancelled())))
         return self._done[at]
 
 

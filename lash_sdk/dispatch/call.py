@@ -11,14 +11,14 @@ import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ..contexts import ALL_ROLES, ToolContext
 from ..errors import InvalidInput, LashError, PluginFault, StoreCorrupt, ToolDenied
 from ..events import RetryWaiting
 from ..hooks.answers import Abort, Allow, Ask, Deny
 from ..journal import CallResult, Intent
-from ..json import Json, encode, maker
+from ..json import Json, check, encode, maker
 from ..messages import Message, Text, ToolCall, ToolResult, new_result
 from ..outcomes import Cancelled, Failure, FailureClass, Issue, Success, ToolOutcome, ToolRecord
 from ..tools import Arguments, Tool, as_json, attachments, parse_arguments
@@ -40,9 +40,8 @@ class Calling:
         """Take a call and the key of its effect."""
         self._live = live
         self._call = call
-        self._ctx = _context(
-            live, turn, call=call, tool=live.toolbox.get(call.name), key=key, roles=ALL_ROLES
-        )
+        tool = live.toolbox.get(call.name)
+        self._ctx = _context(live, turn, call=call, tool=tool, key=key, roles=ALL_ROLES)
         self._queued: list[tuple[str, tuple[Message, ...]]] = []
         self._issues: tuple[Issue, ...] = ()
         self._abort: Issue | None = None
@@ -116,18 +115,16 @@ class Calling:
             names = ", ".join(sorted(live.toolbox.names)) or "none"
             why = f"there is no tool {call.name!r}; tools: {names}"
             return record_of(call, _failure("unavailable", "tool_unavailable", why))
-        if live.plans.before_tool is not None:
-            prepared = await self._before(tool)
-            if prepared.arguments is not None:
-                text = encode(prepared.arguments).decode("ascii")
+        read = _read(tool, text)
+        if live.plans.before_tool is not None and (prepared := await self._before(read)):
             if prepared.outcome is not None:
                 return record_of(call, prepared.outcome, ctx.arguments, decided=prepared.by)
-        try:
-            ctx.arguments, shown = _arguments(tool, text)
-        except InvalidInput as error:
-            failure = _failure("invalid_request", "invalid_tool_args", str(error))
-            return record_of(call, failure, text)
-        decided = None
+            if prepared.arguments is not None:
+                text = encode(prepared.arguments).decode("ascii")
+                read = _read(tool, text)
+        if isinstance(read, Failure):
+            return record_of(call, read, text)
+        (ctx.arguments, shown), decided = read, None
         if live.plans.decide_tool is not None:
             decided, refusal = await self._decide()
             if refusal is not None:
@@ -170,13 +167,10 @@ class Calling:
                 outcome = await self._after() or outcome
         return record_of(self._call, outcome, arguments, seconds=seconds, decided=decided)
 
-    async def _before(self, tool: Tool) -> directives.Candidate:
+    async def _before(self, read: Read | Failure) -> directives.Candidate | None:
         ctx, text = self._ctx, self._call.arguments
-        try:
-            ctx.arguments = _arguments(tool, text)[1]
-        except InvalidInput:
-            with suppress(InvalidInput):  # validation says what's wrong, after the hooks
-                ctx.arguments = parse_arguments(text)
+        with suppress(InvalidInput):  # what's wrong is told after the hooks
+            ctx.arguments = parse_arguments(text) if isinstance(read, Failure) else dict(read[1])
         try:
             return await directives.before(self._live.plans.before_tool, ctx)
         except PluginFault as fault:
@@ -189,8 +183,8 @@ class Calling:
             found = await directives.after(self._live.plans.after_tool, self._ctx)
         except PluginFault as fault:
             return self._fault(fault, "after_tool_call_failed")
-        self._queued += found.queued
-        return found.outcome
+        self._queued += found.queued if found else ()
+        return found.outcome if found else None
 
     async def _decide(self) -> tuple[str | None, Failure | None]:
         """Return who decided, and what stands in the way if it's not allowed."""
@@ -230,10 +224,12 @@ class Calling:
                 outcome = await make(ctx)
             except PluginFault as fault:
                 return self._fault(fault, "around_tool_failed")
-            if not isinstance(outcome, (Success, Failure, Cancelled)):
+            if isinstance(outcome, (Success, Cancelled)):
+                return outcome
+            if not isinstance(outcome, Failure):
                 odd = f"a plugin's around_tool returned {outcome!r}, which is no outcome"
                 return _failure("internal", "around_tool_failed", odd, source="plugin")
-            if not isinstance(outcome, Failure) or outcome.retry != "safe":
+            if outcome.retry != "safe":
                 return outcome
             if ctx.attempt >= retry.attempts:
                 return outcome.exhausted(ctx.attempt)
@@ -253,11 +249,18 @@ class Calling:
             ctx.attempt += 1
 
 
-def _arguments(tool: Tool, text: str) -> tuple[Arguments, Arguments]:
-    """Return a call's arguments, as the tool takes them and as they were sent."""
-    taken = tool.validate(text)
-    plain = PLAIN.issuperset(map(type, taken.values()))
-    return taken, dict(taken) if plain else parse_arguments(text)
+Read: TypeAlias = tuple[Arguments, Arguments]
+"""A call's arguments, as the tool takes them and as they were sent."""
+
+
+def _read(tool: Tool, text: str) -> Read | Failure:
+    """Return the arguments that *text* says, or why the tool doesn't take them."""
+    try:
+        taken = tool.validate(text)
+        plain = PLAIN.issuperset(map(type, taken.values()))
+        return taken, dict(taken) if plain else parse_arguments(text)
+    except InvalidInput as error:
+        return _failure("invalid_request", "invalid_tool_args", str(error))
 
 
 def _given_up(call: ToolCall, intent: Intent | None) -> ToolRecord:
@@ -282,7 +285,7 @@ async def attempt(ctx: ToolContext) -> ToolOutcome:
             async with asyncio.timeout(definition.timeout) as limit:
                 value = await _invoke(tool, ctx)
         if type(value) in PLAIN:
-            return _success(value=as_json(value))
+            return _success(value=check(value))
         if isinstance(value, (Success, Failure, Cancelled)):
             return value
         ctx.attached += attachments(value)

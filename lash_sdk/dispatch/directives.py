@@ -81,17 +81,20 @@ class Candidate:
             self.outcome, self.by, self.strength = outcome, by, strength
 
 
-async def before(plan: DirectivesPlan, ctx: ToolContext) -> Candidate:
+async def before(plan: DirectivesPlan, ctx: ToolContext) -> Candidate | None:
     """
-    Return what the plugins make of the call before it's made.
+    Return what the plugins make of the call before it's made; None if nothing.
 
     Raises:
         PluginFault: A hook failed, or gave a directive that isn't legal here.
     """
-    candidate, at = Candidate(), 0
-    while at < len(plan):
-        had = candidate.arguments
+    candidate, at = None, 0
+    while at < plan.count:
         found, at = await plan.ask(ctx, at)
+        if not found:
+            break
+        candidate = candidate or Candidate()
+        had = candidate.arguments
         await _take("before_tool", ctx, found, candidate)
         again = 0 if candidate.arguments is not had else at
         while again < at - 1:
@@ -100,15 +103,17 @@ async def before(plan: DirectivesPlan, ctx: ToolContext) -> Candidate:
     return candidate
 
 
-async def after(plan: DirectivesPlan, ctx: ToolContext) -> Candidate:
+async def after(plan: DirectivesPlan, ctx: ToolContext) -> Candidate | None:
     """
-    Return what the plugins make of the outcome; `ctx.outcome` has it.
+    Return what the plugins make of the outcome, None if nothing; `ctx.outcome` has it.
 
     Raises:
         PluginFault: A hook failed, or gave a directive that isn't legal here.
     """
+    if not (found := await plan(ctx)):
+        return None
     candidate = Candidate()
-    await _take("after_tool", ctx, await plan(ctx), candidate)
+    await _take("after_tool", ctx, found, candidate)
     return candidate
 
 

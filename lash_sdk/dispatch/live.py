@@ -95,7 +95,6 @@ class Live:
         pending: Ledger rows that aren't committed yet.
         hooks_models: Whether any plugin takes part in model calls.
         prepares: Whether any takes part in preparing one.
-        inbox: Whether the store keeps input for later turns.
         outside: The effects that reach plugins, a model or a tool.
         inherited: Ledgers of the sessions this one was forked from.
         blobs: What the running turn's tools returned, by hash.
@@ -133,7 +132,6 @@ class Live:
     plans: Plans = field(init=False)
     hooks_models: bool = field(init=False)
     prepares: bool = field(init=False)
-    inbox: bool = field(init=False)
     outside: frozenset[type[Effect]] = field(init=False)
     inherited: Ledger = field(default_factory=Ledger)
     listeners: list[Callable[[SessionEvent], None]] = field(default_factory=list)
@@ -150,7 +148,6 @@ class Live:
         self.saved = states(self.instances)
         self.hooks_models = self._hooked(MODEL_HOOKS)
         self.prepares = self._hooked(PREPARE_HOOKS)
-        self.inbox = "inbox" in self.store.capabilities
         self.outside = frozenset(
             [effect for effect, hooks in OUTSIDE.items() if not hooks or self._hooked(hooks)]
         )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..commits import Commit, Head
 from ..errors import InvalidHistory
-from ..graph import Node, linked
+from ..graph import Node
 from ..messages import Blob
 
 
@@ -59,10 +59,15 @@ class Nodes:
         Raises:
             InvalidHistory: They aren't, or what they stand on isn't there.
         """
-        base = commit.nodes[0].parent if commit.nodes else commit.leaf
-        ids = linked(commit.nodes, base, self._shown, self._hidden)
-        if ids and commit.leaf != ids[-1]:
-            raise InvalidHistory(f"leaf {commit.leaf!r} isn't the last node {ids[-1]!r}")
+        base = parent = commit.nodes[0].parent if commit.nodes else commit.leaf
+        for node in commit.nodes:
+            if node.id in self._shown or node.id in self._hidden:
+                raise InvalidHistory(f"node {node.id!r} is there already: an id is used once")
+            if node.parent != parent:
+                raise InvalidHistory(f"node {node.id!r}: expected parent {parent!r}")
+            parent = node.id
+        if commit.leaf != parent:
+            raise InvalidHistory(f"leaf {commit.leaf!r} isn't the last node {parent!r}")
         if base is not None and base != leaf:
             self.reach(commit.session, base)
         if commit.restore is not None:

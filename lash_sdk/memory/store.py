@@ -316,6 +316,11 @@ class MemoryStore(Store):
             raise errors.OperationMismatch(session, item.key)
         return first
 
+    def may_wait(self, session: str) -> bool:
+        """Return whether input waits in the inbox of *session*: here that's sure."""
+        found = self._sessions.get(session)
+        return found is not None and bool(found.waiting)
+
     async def pending(self, session: str) -> Sequence[InboxItem]:
         """Return what waits in the session's inbox, oldest first."""
         found = self._sessions.get(session)

@@ -34,6 +34,8 @@ class Impl:
     function: Callable[..., Any]
 
 
+Impls: TypeAlias = tuple[Impl, ...]
+
 Step: TypeAlias = tuple[int, Callable[..., Any], bool, Registered, Impl]
 """What a loop needs of an implementation: index, call, whether it waits, whose, itself."""
 
@@ -48,9 +50,7 @@ class Each:
 
     __slots__ = ("_switches", "calls", "deadline", "hook", "impls", "isolate", "steps")
 
-    def __init__(
-        self, hook: Hook[Any], impls: tuple[Impl, ...], deadline: Deadline, *, strict: bool
-    ) -> None:
+    def __init__(self, hook: Hook[Any], impls: Impls, deadline: Deadline, *, strict: bool) -> None:
         self.hook, self.impls, self.deadline = hook, impls, deadline
         self.isolate = hook.fault != "abort" and not strict
         timed = hook.timed and any(impl.waits for impl in impls)

@@ -9,20 +9,18 @@ implements has no plan, and costs the kernel one look.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, TypeAlias
 
 from ..graph import History, check_pairs
 from ..hooks.answers import Abort, Allow, Ask, Deny
 from ..hooks.kinds import Hook, Next
 from .deadline import Deadline
-from .impls import Each, Impl
+from .impls import Each, Impl, Impls
 from .registered import Registered
 
 
-def compile_plan(
-    hook: Hook[Any], impls: tuple[Impl, ...], *, strict: bool, deadline: Deadline
-) -> Any:
+def compile_plan(hook: Hook[Any], impls: Impls, *, strict: bool, deadline: Deadline) -> Any:
     """Return the plan of *hook*, or None if no session calls it, or nobody implements it."""
     if not impls or hook.life == "host":
         return None
@@ -116,7 +114,7 @@ def _transform(each: Each) -> Any:
                     after = await after
                     if late:
                         each.deadline.check(ctx)
-                if after is None:
+                if after is None or after is value:
                     continue
                 if not isinstance(after, kind):
                     raise TypeError(f"expected {kind.__name__} or None, found {after!r}")
@@ -134,72 +132,72 @@ def _transform(each: Each) -> Any:
     return plan
 
 
+Directives: TypeAlias = Sequence[tuple[Registered, Any]]
+"""What a hook asks for; directives are applied one by one, so each is kept with its plugin."""
+
+
 class DirectivesPlan:
     """
     A directives hook: asked as a whole, or up to whoever asks for something.
 
-    Directives are applied one by one, so each is kept with its plugin.
+    Attributes:
+        count: How many implementations there are.
+        ask: Takes the context, and the numbers to start at and to stop before. Returns
+            the directives of the first implementation that gives any, and the number
+            after it; raises the `PluginFault` of one that fails.
     """
 
-    __slots__ = ("_each",)
+    __slots__ = ("ask", "count")
 
     def __init__(self, each: Each) -> None:
-        self._each = each
+        self.count = len(each.steps)
+        self.ask = _asking(each)
 
-    def __len__(self) -> int:
-        return len(self._each.steps)
-
-    async def __call__(self, ctx: Any) -> list[tuple[Registered, Any]]:
+    async def __call__(self, ctx: Any) -> Directives:
         """
         Return all directives, in order.
 
         Raises:
             PluginFault: An implementation failed, or returned something else.
         """
-        out, at = await self.ask(ctx, 0)
-        while at < len(self._each.steps):
+        found, at = await self.ask(ctx)
+        out = list(found)
+        while at < self.count:
             found, at = await self.ask(ctx, at)
             out += found
         return out
 
-    async def ask(
-        self, ctx: Any, start: int, stop: int | None = None
-    ) -> tuple[list[tuple[Registered, Any]], int]:
-        """
-        Return the next directives of one implementation, and the number of the one after it.
 
-        Asked are those from number *start* on, and before *stop*.
+def _asking(each: Each) -> Callable[..., Coroutine[Any, Any, tuple[Directives, int]]]:
+    steps, calls, late = each.steps, each.calls, each.deadline.late
 
-        Raises:
-            PluginFault: One failed, or returned something else.
-        """
-        each, instances, found, at = self._each, ctx.scope.instances, None, start
-        calls, late = each.calls, each.deadline.late
+    async def ask(ctx: Any, at: int = 0, stop: int = len(steps)) -> tuple[Directives, int]:
+        instances = ctx.scope.instances
         if calls is not None:
             calls.add(ctx)
-        for index, call, waits, _, impl in each.steps[start:stop]:
-            at += 1
+        for step in steps[at:stop]:
+            index, call, waits, plugin, impl = step
             try:
                 found = call(instances[index], ctx)
                 if waits:
                     found = await found
                     if late:
                         each.deadline.check(ctx)
-                if found is None:
+                if not found:
                     continue
                 if not isinstance(found, (list, tuple)):
                     raise TypeError(f"expected a list of directives, found {found!r}")
             except BaseException as error:
                 fault = each.failed(ctx, impl, error)
                 raise fault from fault.__cause__
-            if found:
-                break
+            if calls is not None:
+                calls.discard(ctx)
+            return [(plugin, directive) for directive in found], steps.index(step) + 1
         if calls is not None:
             calls.discard(ctx)
-        if not found:
-            return [], at
-        plugin = each.steps[at - 1][3]
-        return [(plugin, directive) for directive in found], at
+        return (), stop
+
+    return ask
 
 
 def _gate(each: Each) -> Any:

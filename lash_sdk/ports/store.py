@@ -256,6 +256,14 @@ class Store(ABC):
         while (head := await self.head(session)) is None or head.revision <= revision:  # noqa: ASYNC110
             await asyncio.sleep(LOOK)
 
+    def may_wait(self, session: str) -> bool:
+        """
+        Return whether input may wait in the inbox of *session*: False is sure, True isn't.
+
+        Never waits itself: a store that others share can only say that it keeps inboxes.
+        """
+        return "inbox" in self.capabilities
+
     # What follows a store may lack; the kernel then does without.
 
     async def claim(self, session: str) -> Claim:

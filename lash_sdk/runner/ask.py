@@ -91,8 +91,10 @@ class Asking:
             PluginFault: `transform_context` failed before the turn's first
                 answer, so that there's nothing to keep.
         """
-        if self._live.plans.decide_spend is not None:
-            answer = await self._live.plans.decide_spend(self._ctx)
+        live, retry = self._live, self._options.policy.retry
+        turn, key, name = self._turn.id, self._effect.key, self._model.name
+        if live.plans.decide_spend is not None:
+            answer = await live.plans.decide_spend(self._ctx)
             if answer is not None and not isinstance(answer[1], Allow):
                 why = getattr(answer[1], "reason", "") or "spending was not allowed"
                 issue = Issue(kind="plugin", code="budget", message=why)
@@ -103,28 +105,6 @@ class Asking:
             if self._effect.iteration == 0:
                 raise
             return self._failed("runtime_error", "plugin", "context", str(fault))
-        return await self._attempts(request)
-
-    async def _request(self) -> ModelRequest:
-        live, options = self._live, self._options
-        system = build_prompt(live, self._turn, options.policy.instructions, options.instructions)
-        history = live.history.plus(self._effect.messages)
-        if live.plans.transform_context is not None:
-            ctx = live.turn_context(self._turn, CONTEXT)
-            history = await live.plans.transform_context(ctx, history)
-        return _request(
-            key=self._effect.key,
-            session=live.id,
-            system=system,
-            history=history,
-            tools=live.protocol.tools(self._turn.state, live.toolbox.shown),
-            output=options.schema,
-            blob=live.read_blob,
-        )
-
-    async def _attempts(self, request: ModelRequest) -> events.Event:
-        live, retry = self._live, self._options.policy.retry
-        turn, key, name = self._turn.id, self._effect.key, self._model.name
         for attempt in range(1, retry.attempts + 1):
             if live.watch is not None:
                 live.watch(events.ModelStarted(turn=turn, key=key, model=name, attempt=attempt))
@@ -151,6 +131,23 @@ class Asking:
                 text = f"model {name!r} raised {type(error).__name__}: {error}"
                 return self._failed("provider_error", "model", "model_raised", text)
         raise AssertionError("a retry policy has at least one attempt")
+
+    async def _request(self) -> ModelRequest:
+        live, options = self._live, self._options
+        system = build_prompt(live, self._turn, options.policy.instructions, options.instructions)
+        history = live.history.plus(self._effect.messages)
+        if live.plans.transform_context is not None:
+            ctx = live.turn_context(self._turn, CONTEXT)
+            history = await live.plans.transform_context(ctx, history)
+        return _request(
+            key=self._effect.key,
+            session=live.id,
+            system=system,
+            history=history,
+            tools=live.protocol.tools(self._turn.state, live.toolbox.shown),
+            output=options.schema,
+            blob=live.read_blob,
+        )
 
     async def _hooked(self, ctx: ModelContext, request: ModelRequest, attempt: int) -> ModelAnswer:
         """Return one attempt's answer, as hooks want it."""
@@ -293,12 +290,12 @@ def _check_answer(answer: Any) -> None:
 
 
 def _check_part(part: object) -> None:
-    if isinstance(part, Reasoning):
+    if isinstance(part, ToolCall):
+        if type(part.name) is not str or not part.name or type(part.arguments) is not str:
+            raise InvalidInput(f"a tool call without name or JSON text: {part!r}")
+    elif isinstance(part, Reasoning):
         if type(part.text) is not str or not isinstance(part.replay, (dict, type(None))):
             raise InvalidInput(f"reasoning without text or with odd replay data: {part!r}")
         check(part.replay, where="reasoning.replay")
-    elif isinstance(part, ToolCall):
-        if type(part.name) is not str or not part.name or type(part.arguments) is not str:
-            raise InvalidInput(f"a tool call without name or JSON text: {part!r}")
     elif not isinstance(part, Text) or type(part.text) is not str:
         raise InvalidInput(f"expected text, reasoning or a tool call, found {part!r}")

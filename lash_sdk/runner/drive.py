@@ -110,7 +110,7 @@ class Drive:
             return self.turn
 
         # its input isn't accepted yet, and yet it's what a wrap wants to see
-        ctx = self._live.turn_context(changed(self.turn, messages=accepted.messages))
+        ctx = self._live.turn_context(changed(self.turn, {"messages": accepted.messages}))
         await self._live.plans.around_turn(inner)(ctx)
         if self.turn.outcome is None:
             raise ProtocolError(f"turn {self.turn.id!r}: a plugin's around_turn left it out")
@@ -155,7 +155,8 @@ class Drive:
         live = self._live
         if self._stop is not None or live.seam.replaying or live.seam.closing:
             return ()
-        if live.inbox or live.injections or live.plans.at_checkpoint is not None:
+        waits = live.injections or live.store.may_wait(live.id)
+        if waits or live.plans.at_checkpoint is not None:
             return () if live.prepares else PREPARING
         return CHECKING if live.prepares else EITHER
 

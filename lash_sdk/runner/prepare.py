@@ -81,7 +81,7 @@ async def checkpoint(live: Live, turn: Turn, effect: PassCheckpoint) -> events.E
         messages += added
     del live.injections[:waited]
     inbox: tuple[str, ...] = ()
-    for item in await live.store.pending(live.id) if live.inbox else ():
+    for item in await live.store.pending(live.id) if live.store.may_wait(live.id) else ():
         if item.turn is None and item.key not in turn.inbox:  # nobody's own, and not taken yet
             messages += (item.message,)
             inbox += (item.key,)

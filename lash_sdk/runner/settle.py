@@ -15,7 +15,7 @@ from ..dispatch.live import Live
 from ..effects import WriteCommit
 from ..errors import InvalidInput, PluginFault, StoreError
 from ..events import CommitAccepted
-from ..graph import chain, check_pairs
+from ..graph import chain, pair
 from ..json import Json, Value, check, frozen, maker
 from ..messages import Message, blobs
 from ..outcomes import Ending, Stopped
@@ -94,7 +94,7 @@ class Settling:
         assert turn.outcome is not None and aside is not None  # noqa: S101 - it's settling
         ending = Ending.of(turn.outcome, turn.issues)
         self._said = said = turn.messages + messages + aside.messages
-        check_pairs(said)  # a turn that no model would accept is not to be written
+        pair(said)  # each message was checked where it came in
         values = (*turn.values, *messages, *aside.nodes, ending)
         nodes = chain(turn.id, live.graph.leaf, values)
         components = save(live.instances, live.saved) if live.instances else []

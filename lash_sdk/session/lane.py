@@ -85,7 +85,7 @@ class Lane:
         try:
             if claim is not None and claim.unfinished:
                 await self._clear_up(claim)
-            waits = live.inbox if claim is None else claim.waiting
+            waits = live.store.may_wait(live.id) if claim is None else claim.waiting
             keys, sent = await take_in(live, ask.turn, self.door.waiting) if waits else ((), ())
             event = _accepted(messages=(*sent, ask.message), inbox=keys)
             if ask.watch is not None:

@@ -84,9 +84,9 @@ class Observer:
                 async for seen in self._of(event):
                     yield seen
             while True:
-                while told := feed.after(self._at):
-                    for self._at, event in told:
-                        ends = isinstance(event, TurnEnded)
+                while self._at < feed.next:
+                    for at, event in feed.after(self._at):
+                        self._at, ends = at, isinstance(event, TurnEnded)
                         self._turn = "" if ends else getattr(event, "turn", self._turn)
                         yield self._seen(event)
                         if ends:

@@ -88,7 +88,7 @@ def _prepared(turn: Turn, event: events.TurnPrepared, protocol: TurnProtocol) ->
     issues = turn.issues + event.issues
     tokens = turn.limits.tokens
     if tokens is not None and turn.usage.total >= tokens:
-        turn = changed(turn, issues=issues)
+        turn = changed(turn, {"issues": issues})
         message = f"the turn used {turn.usage.total} of {tokens} tokens"
         return _stop(turn, "max_tokens", message=message, added=event.messages)
     return _next(turn, Phase.ASKING, added=event.messages, issues=issues)
@@ -130,7 +130,7 @@ def _tooled(turn: Turn, event: events.ToolsFinished, protocol: TurnProtocol) -> 
                 f"turn {turn.id!r}: expected results for {asked!r}, found {found!r}"
             )
     values, issues = turn.values + event.records, turn.issues + event.issues
-    turn = changed(turn, values=values, issues=issues)
+    turn = changed(turn, {"values": values, "issues": issues})
     if event.abort is not None:
         return _stop(turn, "plugin_abort", issue=event.abort, added=(event.results,))
     state, move = protocol.on_results(turn.state, event.records)
@@ -140,7 +140,7 @@ def _tooled(turn: Turn, event: events.ToolsFinished, protocol: TurnProtocol) -> 
 def _passed(turn: Turn, event: events.CheckpointPassed, protocol: TurnProtocol) -> Turn:
     issues = turn.issues + event.issues
     if event.inbox:
-        turn = changed(turn, inbox=turn.inbox + event.inbox)
+        turn = changed(turn, {"inbox": turn.inbox + event.inbox})
     if turn.checkpoint == "after_work":
         return _next(turn, Phase.PREPARING, added=event.messages, issues=issues)
     if not event.messages:
@@ -149,7 +149,7 @@ def _passed(turn: Turn, event: events.CheckpointPassed, protocol: TurnProtocol) 
     if not _at_limit(turn):
         return _next(turn, Phase.PREPARING, added=added, issues=issues)
     if turn.grace:
-        return _limited(changed(turn, issues=issues), added)
+        return _limited(changed(turn, {"issues": issues}), added)
     added = (*added, note(ANSWER_NOW))
     return _next(turn, Phase.PREPARING, added=added, issues=issues, grace=True)
 
@@ -166,7 +166,7 @@ def _stopped(turn: Turn, event: events.TurnStopped, protocol: TurnProtocol) -> T
     if turn.phase is not Phase.CALLING:
         return _stop(turn, event.reason, issue=event.issue)
     calls = turn.messages[-1].calls
-    turn = changed(turn, values=turn.values + tuple([_lost(call) for call in calls]))
+    turn = changed(turn, {"values": turn.values + tuple([_lost(call) for call in calls])})
     return _stop(turn, event.reason, issue=event.issue, added=(cancelled(calls),))
 
 
@@ -187,7 +187,7 @@ def cancelled(calls: tuple[ToolCall, ...]) -> Message:
 def _make(turn: Turn, move: Move, added: tuple[Message, ...], state: Json) -> Turn:
     """Return the turn after the protocol's *move* to *state*, with *added* in its history."""
     if state is not turn.state:
-        turn = changed(turn, state=state)
+        turn = changed(turn, {"state": state})
     match move:
         case Call():
             return _next(turn, Phase.CALLING, added=added)
@@ -195,10 +195,9 @@ def _make(turn: Turn, move: Move, added: tuple[Message, ...], state: Json) -> Tu
             return _limited(turn, (*added, note(LIMIT_REACHED.format(turn.limits.iterations))))
         case Again():
             return _next(turn, Phase.CHECKING, added=added, checkpoint="after_work")
-        case Complete(outcome=outcome):
-            return _next(
-                turn, Phase.CHECKING, added=added, checkpoint="before_completion", pending=outcome
-            )
+        case Complete(outcome=end):
+            at = "before_completion"
+            return _next(turn, Phase.CHECKING, added=added, checkpoint=at, pending=end)
         case Correct():
             return _correct(turn, move.note, added)
         case End():
@@ -245,16 +244,17 @@ def _next(turn: Turn, phase: Phase, *, added: tuple[Message, ...] = (), **change
         changes["values"] = turn.values + added
         changes["messages"] = turn.messages + added
     step = turn.step + 1
-    return changed(turn, phase=phase, step=step, key=f"{turn.id}/{step}", **changes)
+    return changed(turn, {"phase": phase, "step": step, "key": f"{turn.id}/{step}", **changes})
 
 
 def _billed(turn: Turn, event: events.ModelAnswered | events.ModelFailed) -> Turn:
     """Return the turn with the call's cost in the books, whatever came of it."""
     iteration = turn.iteration + 1
     if not event.usage:
-        return changed(turn, iteration=iteration)
+        return changed(turn, {"iteration": iteration})
     rows = (*turn.rows, events.usage_row(event, turn.id, turn.session))
-    return changed(turn, iteration=iteration, usage=turn.usage + event.usage, rows=rows)
+    usage = turn.usage + event.usage
+    return changed(turn, {"iteration": iteration, "usage": usage, "rows": rows})
 
 
 def own_ids(message: Message, key: str) -> tuple[Message, tuple[ToolCall, ...]]:
