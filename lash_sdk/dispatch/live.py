@@ -48,14 +48,14 @@ MODEL_HOOKS: Final = (
 )
 """Hooks that need a context for each model call."""
 
-PREPARE_HOOKS: Final = ("before_turn", "provide_availability", "provide_tools")
-"""Hooks that are called when a model call is prepared."""
+TOOL_HOOKS: Final = ("provide_availability", "provide_tools")
+"""Hooks that are called when a model call is prepared; before the first one `before_turn`, too."""
 
 _turn_context: Final = maker(contexts.TurnContext)
 
 OUTSIDE: Final[dict[type[Effect], tuple[str, ...]]] = {
     AskModel: (),
-    Prepare: PREPARE_HOOKS,
+    Prepare: ("before_turn", *TOOL_HOOKS),
     PassCheckpoint: ("at_checkpoint",),
     CallTools: ("before_tool", "decide_tool"),
     WriteCommit: ("after_turn", "around_commit", "provide_commit"),
@@ -94,7 +94,7 @@ class Live:
         injections: Messages that wait for the next checkpoint.
         pending: Ledger rows that aren't committed yet.
         hooks_models: Whether any plugin takes part in model calls.
-        prepares: Whether any takes part in preparing one.
+        prepares: Whether any takes part in preparing each of them.
         outside: The effects that reach plugins, a model or a tool.
         inherited: Ledgers of the sessions this one was forked from.
         blobs: What the running turn's tools returned, by hash.
@@ -147,7 +147,7 @@ class Live:
         self.instances = self.registry.instances()
         self.saved = states(self.instances)
         self.hooks_models = self._hooked(MODEL_HOOKS)
-        self.prepares = self._hooked(PREPARE_HOOKS)
+        self.prepares = self._hooked(TOOL_HOOKS)
         self.outside = frozenset(
             [effect for effect, hooks in OUTSIDE.items() if not hooks or self._hooked(hooks)]
         )

@@ -155,10 +155,11 @@ class Drive:
         live = self._live
         if self._stop is not None or live.seam.replaying or live.seam.closing:
             return ()
+        begins = live.plans.before_turn is not None and not self.turn.step
         waits = live.injections or live.store.may_wait(live.id)
         if waits or live.plans.at_checkpoint is not None:
-            return () if live.prepares else PREPARING
-        return CHECKING if live.prepares else EITHER
+            return () if live.prepares or begins else PREPARING
+        return CHECKING if live.prepares or begins else EITHER
 
     async def _answer(self, effect: Effect) -> Event:
         """Return the event that answers *effect*, or that the turn is to stop."""

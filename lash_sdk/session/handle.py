@@ -81,8 +81,7 @@ class Session(View):
             InvalidInput: As `run` does; other errors come from the stream, after
                 the last event.
         """
-        self._open()
-        desk = self._desk
+        _, desk = self._open(), self._desk
         ask = asked(desk, input, output=output, model=model, instructions=instructions, turn=turn)
         return Stream(lambda watch: self._run(self._open(), replace(ask, watch=watch)))
 
