@@ -258,6 +258,29 @@ async def test_commits_of_another_process_are_seen(store: MemoryStore) -> None:
     assert [1, 2] == [each.event.head.revision for each in found[1:]]  # type: ignore[union-attr]
 
 
+async def test_a_commit_elsewhere_is_seen_by_who_was_busy_meanwhile(store: MemoryStore) -> None:
+    """
+    The store tells of it once, and nobody may be there to hear it.
+    """
+    revisions: list[int] = []
+    async with opened("hi", store=store) as session, opened("there", store=store) as other:
+        async with aclosing(session.observe()) as observation, asyncio.timeout(5):
+            await anext(observation)
+            waiting = asyncio.create_task(anext(observation))
+            await asyncio.sleep(0.02)
+            await session.run("go")
+            await waiting
+            await other.run("more")
+            await asyncio.sleep(0.05)  # while what's seen first is looked at
+            async for each in observation:
+                if isinstance(each.event, Committed):
+                    revisions.append(each.event.head.revision)
+                if len(revisions) == 2:
+                    break
+
+    assert [1, 2] == revisions
+
+
 async def test_commits_in_one_file_are_seen_from_another_store(tmp_path: Path) -> None:
     """
     SQLite tells nobody; the head is looked at.

@@ -152,15 +152,15 @@ class Observer:
     async def _wait(self) -> bool:
         """Return once there may be more; whether it's the store that told so."""
         live, feed = self._lane.live, self._feed
-        if feed.base is None and self._moving is None:
+        if self._moving is None:
             self._moving = asyncio.create_task(live.store.moved(live.id, self._revision))
             self._moving.add_done_callback(lambda _moved: feed.wake())
-        await feed.woken()
-        if self._moving is None or not self._moving.done():
-            return False
-        moved, self._moving = self._moving, None
-        moved.result()
-        return True
+        if not (moving := self._moving).done():  # it may be while nobody waits here
+            await feed.woken()
+        if moved := moving.done():
+            self._moving = None
+            moving.result()
+        return moved
 
     def _seen(self, event: Snapshot | Committed | SessionEvent) -> Seen:
         cursor = f"{self._revision}/{self._turn or ''}/{self._feed.id}.{self._at}"
