@@ -22,8 +22,8 @@ from .batteries.report import Report
 
 ANYWHERE: Final = "sql: written anywhere"
 FORGETFUL: Final = (
-    "sql: blind rollback",
     "sql: journal apart",
+    "sql: journal not written",
     "sql: parts apart",
     "sql: told first",
 )

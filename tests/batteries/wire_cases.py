@@ -5,7 +5,8 @@ Of the specification's list these have no case here:
 
 * E2, E9 to E11, E18, E48, E49, E66, E67: limits of time and size. The promise that this
   battery backs says nothing of them.
-* E1, E20, E21, E36, E37: in the plugin's own tests, or other than one bad answer.
+* E1, E37: nobody there, and a stream cut anywhere, are in the plugin's own tests.
+* E20, E21, E36: TLS, a connection that went stale, and many turns at once aren't one bad answer.
 * E14, E15, E19: what a bad head of HTTP is, is for the client library to say.
 * E47, E63, E65, E73 to E76: they can't be said in a stream of either form, or aren't bad.
 * E72: an unknown reason in the older form is taken for the end, for servers make up words;
@@ -123,6 +124,11 @@ LINE: Final[tuple[Row, ...]] = (
             )
         ),
         Wanted(),
+    ),
+    (
+        "E17 sent on",
+        ever(lambda form: page("307 Go", b"", "location: http://127.0.0.1:9/v1")),
+        fails("refused"),
     ),
     (
         "E18 gzip that's none",

@@ -241,6 +241,18 @@ async def test_secrets_are_in_no_error(peer: Peer) -> None:
     assert found.__context__ is None
 
 
+@pytest.mark.parametrize("status", [302, 307])
+async def test_nobody_is_sent_on_to_another_server(peer: Peer, status: int) -> None:
+    """The conversation and the headers that were configured are for one host alone."""
+    async with Peer() as other:
+        peer.replies = [Reply(status=status, headers={"location": f"{other.url}/chat/completions"})]
+        found = await refusal(model_at(peer, headers={"X-Token": "another-secret-value"}))
+
+        assert [] == other.asked
+    assert ("refused", False) == (found.code, found.retryable)
+    assert str(status) in str(found)
+
+
 async def test_a_failure_is_forgotten(peer: Peer) -> None:
     """The next question stands on its own."""
     peer.replies = [refused(500, {"message": "oops"}), streamed(*said("Hi"))]

@@ -127,14 +127,21 @@ async def run(place: Place, ledger: Ledger, want: Want) -> Case:
         except LashError as error:
             case.wrong.append(f"told {type(error).__name__}: {error}")
             return case
+    if case.reached:
+        case.wrong += _left(place)  # else want lasted to the end, and the log stays for the next
     want.over()
-    case.wrong += place.leftovers() and [f"left behind: {place.leftovers()!r}"]
     case.wrong += place.look()
     store = place.store()
     await store.open()
     case.wrong += check(await seen(store, place.session), case, ledger)
     await store.close()
+    case.wrong += _left(place)
     return case
+
+
+def _left(place: Place) -> list[str]:
+    files = place.leftovers()
+    return [f"left behind: {files!r}"] if files else []
 
 
 async def _talk(place: Place, ledger: Ledger, left: list[str], want: Want, case: Case) -> None:

@@ -222,13 +222,12 @@ class OpenAIModel:
 
 
 def _client(config: OpenAIConfig, url: str, key: str) -> AsyncOpenAI:
-    """Return a client that tries once."""
+    """Return a client that tries once, and at one place."""
     headers = dict(config.headers)
-    http_client = None
-    if is_loopback(host_of(url)):
+    at_home = is_loopback(host_of(url))
+    if at_home:
         # no proxy knows this machine by that name, and llama.cpp's server drops
         # kept connections in the middle of the next stream
-        http_client = openai.DefaultAsyncHttpxClient(trust_env=False)
         headers.setdefault("Connection", "close")
     return AsyncOpenAI(
         api_key=key,
@@ -237,5 +236,6 @@ def _client(config: OpenAIConfig, url: str, key: str) -> AsyncOpenAI:
         max_retries=0,
         timeout=openai.Timeout(config.timeout, connect=min(config.timeout, CONNECT)),
         default_headers=headers,
-        http_client=http_client,
+        # who follows a redirect sends the conversation, and our own headers, to another host
+        http_client=openai.DefaultAsyncHttpxClient(trust_env=not at_home, follow_redirects=False),
     )
