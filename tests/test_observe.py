@@ -263,20 +263,24 @@ async def test_a_commit_elsewhere_is_seen_by_who_was_busy_meanwhile(store: Memor
     The store tells of it once, and nobody may be there to hear it.
     """
     revisions: list[int] = []
-    async with opened("hi", store=store) as session, opened("there", store=store) as other:
-        async with aclosing(session.observe()) as observation, asyncio.timeout(5):
-            await anext(observation)
-            waiting = asyncio.create_task(anext(observation))
-            await asyncio.sleep(0.02)
-            await session.run("go")
-            await waiting
-            await other.run("more")
-            await asyncio.sleep(0.05)  # while what's seen first is looked at
-            async for each in observation:
-                if isinstance(each.event, Committed):
-                    revisions.append(each.event.head.revision)
-                if len(revisions) == 2:
-                    break
+    async with (
+        opened("hi", store=store) as session,
+        opened("there", store=store) as other,
+        aclosing(session.observe()) as observation,
+        asyncio.timeout(5),
+    ):
+        await anext(observation)
+        waiting = asyncio.create_task(anext(observation))
+        await asyncio.sleep(0.02)
+        await session.run("go")
+        await waiting
+        await other.run("more")
+        await asyncio.sleep(0.05)  # while what's seen first is looked at
+        async for each in observation:
+            if isinstance(each.event, Committed):
+                revisions.append(each.event.head.revision)
+            if len(revisions) == 2:
+                break
 
     assert [1, 2] == revisions
 

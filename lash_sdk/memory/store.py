@@ -26,7 +26,6 @@ from .nodes import Nodes
 PAGE: Final = 500
 """Nodes in one page of a loaded session."""
 
-
 _head, _receipt, _claim = maker(Head), maker(Receipt), maker(Claim)
 
 
@@ -70,8 +69,6 @@ class MemoryStore(Store):
     async def close(self) -> None:
         """Do nothing: what it holds can be opened again."""
 
-    # --- reading ---------------------------------------------------------------
-
     async def head(self, session: str) -> Head | None:
         """Return where *session* stands, or None if nothing made it yet."""
         self._alive(session)
@@ -112,13 +109,9 @@ class MemoryStore(Store):
         begun = {id: journal.since for id, journal in self._journals.items() if journal.rows}
         heads = [found.head for found in reversed(self._sessions.values())]
         heads += [_first(id, since) for id, since in begun.items() if id not in self._sessions]
-        heads = [
-            head
-            for head in heads
-            if head.session.startswith(prefix)
-            and head.pending is None
-            and (before is None or head.updated < before)
-        ]
+        until = float("inf") if before is None else before
+        heads = [each for each in heads if each.updated < until and each.pending is None]
+        heads = [each for each in heads if each.session.startswith(prefix)]
         heads.sort(key=lambda head: head.updated, reverse=True)
         return [
             SessionSummary(
