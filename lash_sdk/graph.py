@@ -192,9 +192,10 @@ class Graph:
         for node in nodes:
             if node.id in index:
                 raise InvalidHistory(f"node {node.id!r} is there already")
-            if node.parent is not None and node.parent not in index:
-                raise InvalidHistory(f"node {node.id!r}: parent {node.parent!r} isn't there")
-            forks = forks or node.parent != last
+            if node.parent != last:
+                if node.parent is not None and node.parent not in index:
+                    raise InvalidHistory(f"node {node.id!r}: parent {node.parent!r} isn't there")
+                forks = True
             index[last := node.id] = len(log)
             log.append(node)
         if leaf is not None and leaf not in index:

@@ -58,8 +58,7 @@ async def commit(lane: Lane, claim: Claim | None, **parts: Any) -> Receipt:
         await lane.refresh()
         raise
     except StoreError:  # maybe after the commit landed
-        known = await live.store.receipt(live.id, body.operation)
-        if known is None:
+        if (known := await live.store.receipt(live.id, body.operation)) is None:
             raise
         receipt = known
     live.revision = receipt.revision
