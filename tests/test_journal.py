@@ -5,7 +5,8 @@ The journal is written behind: what may be done again goes on, what may not wait
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
@@ -61,6 +62,17 @@ class Writes(MemoryStore):
         receipt = await super().commit(commit)
         self.log.append("commit")
         return receipt
+
+
+@contextmanager
+def freed(store: Writes) -> Iterator[None]:
+    """
+    Let writes come to their end afterwards, also if the test fails.
+    """
+    try:
+        yield
+    finally:
+        store.may.set()
 
 
 async def passes() -> None:
@@ -131,9 +143,9 @@ async def test_a_model_is_asked_while_its_input_is_written_and_a_tool_is_not() -
     async with opened(store, calls, "done", tools=bench.tools) as session:
         store.may.clear()
         turn = asyncio.create_task(session.run("go"))
-        await passes()
-        assert ([1], []) == (asked, bench.ran)
-        store.may.set()
+        with freed(store):
+            await passes()
+            assert ([1], []) == (asked, bench.ran)
         await turn
 
     assert ["charge"] == bench.ran
@@ -177,9 +189,9 @@ async def test_a_commit_comes_after_the_rows_that_are_on_their_way() -> None:
 
     async with opened(store, reply(calls=[call("last")]), "done", tools=[last]) as session:
         turn = asyncio.create_task(session.run("go"))
-        await passes()
-        assert ["put", "put"] == store.log
-        store.may.set()
+        with freed(store):
+            await passes()
+            assert ["put", "put"] == store.log
         await turn
 
     assert ["put", "put", "put", "commit"] == store.log
@@ -258,9 +270,9 @@ async def test_a_turn_that_ends_while_it_is_written_waits_for_that() -> None:
     async with opened(store, dies) as session:
         store.may.clear()
         turn = asyncio.create_task(ended(session))
-        await passes()
-        assert not turn.done()
-        store.may.set()
+        with freed(store):
+            await passes()
+            assert not turn.done()
         await turn
         assert session.interrupted
     async with opened(store, "done") as session:
@@ -282,11 +294,11 @@ async def run_cancelled(session: Session, store: Writes) -> None:
     """
     store.may.clear()
     turn = asyncio.create_task(session.run("go"))
-    await passes()
-    turn.cancel()
-    await passes()
-    assert not turn.done()
-    store.may.set()
+    with freed(store):
+        await passes()
+        turn.cancel()
+        await passes()
+        assert not turn.done()
     with pytest.raises(asyncio.CancelledError):
         await turn
 
@@ -307,3 +319,30 @@ async def test_a_turn_cancelled_while_it_writes_is_committed_as_stopped() -> Non
         assert (1, False) == (session.revision, session.interrupted)
         assert () == tuple(await store.journal("s"))
         assert "more" == (await session.run("on")).text
+
+
+async def test_a_commit_that_waits_for_a_write_outlives_a_cancelled_caller() -> None:
+    """
+    All that's left of the turn is to be made durable: whoever gives up mustn't lose it.
+    """
+    store = Writes()
+
+    @tool
+    async def last() -> str:
+        """Be done, and let no write end from here on."""
+        store.may.clear()
+        return "last"
+
+    async with opened(store, reply(calls=[call("last")]), "done", tools=[last]) as session:
+        turn = asyncio.create_task(session.run("go"))
+        with freed(store):
+            await passes()
+            turn.cancel()
+            await passes()
+        with pytest.raises(asyncio.CancelledError):
+            await turn
+        assert (1, False, "done") == (
+            session.revision,
+            session.interrupted,
+            session.messages[-1].text,
+        )
