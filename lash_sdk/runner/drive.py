@@ -9,9 +9,9 @@ the cancellation go on to whoever waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 from ..commits import Receipt
 from ..contexts import TurnContext, UsageContext
@@ -25,10 +25,6 @@ from ..turn import Phase, Turn, advance, changed
 from .ask import CONTEXT, Asking, Options
 from .prepare import checkpoint, prepare
 from .settle import Settling
-
-PREPARING: Final = frozenset((Phase.PREPARING,))
-CHECKING: Final = frozenset((Phase.CHECKING,))
-EITHER: Final = PREPARING | CHECKING
 
 
 class Drive:
@@ -133,14 +129,14 @@ class Drive:
         return task.cancelling() > self._before
 
     async def _loop(self, accepted: InputAccepted) -> None:
-        live, protocol = self._live, self._live.protocol
-        seam = live.seam
+        live, idle = self._live, self._idle
+        protocol, seam = live.protocol, live.seam
         if live.watch is not None:
             live.watch(TurnStarted(turn=self.turn.id, session=live.id, index=live.turns + 1))
         event: Event = accepted
         while True:
             before = self.turn
-            self.turn, effects = advance(before, event, protocol, self._idle())
+            self.turn, effects = advance(before, event, protocol, idle)
             if self.turn.rows is not before.rows and not seam.recalled:
                 self._count()
             if live.faults.pending:
@@ -150,16 +146,15 @@ class Drive:
             event = await self._answer(effects[0])
         await self._announce()
 
-    def _idle(self) -> Collection[Phase]:
-        """Return the phases in which nobody takes part just now."""
-        live = self._live
+    def _idle(self, turn: Turn) -> bool:
+        """Return whether nobody takes part in preparing, or in the checkpoint, *turn* is at."""
+        live, plans = self._live, self._live.plans
         if self._stop is not None or live.seam.replaying or live.seam.closing:
-            return ()
-        begins = live.plans.before_turn is not None and not self.turn.step
+            return False
+        if turn.phase is Phase.PREPARING:
+            return not live.prepares and (turn.step > 1 or plans.before_turn is None)
         waits = live.injections or live.store.may_wait(live.id)
-        if waits or live.plans.at_checkpoint is not None:
-            return () if live.prepares or begins else PREPARING
-        return CHECKING if live.prepares or begins else EITHER
+        return not waits and plans.at_checkpoint is None
 
     async def _answer(self, effect: Effect) -> Event:
         """Return the event that answers *effect*, or that the turn is to stop."""

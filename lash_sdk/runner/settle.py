@@ -36,7 +36,7 @@ class ProtocolState(Value, title="protocol"):
     state: Json
 
 
-_commit, _accepted = maker(Commit), maker(CommitAccepted)
+_commit, _accepted, _context = maker(Commit), maker(CommitAccepted), maker(CommitContext)
 
 
 class Settling:
@@ -146,7 +146,7 @@ class Settling:
                 store = live.store
                 return await (_send(store, commit) if commit.consumed else store.commit(commit))
             nest = live.plans.around_commit(self._innermost)
-            receipt: Receipt = await nest(CommitContext(live, commit))
+            receipt: Receipt = await nest(_context(live, commit))
             return receipt
         except asyncio.CancelledError:
             return await _known(live.store, commit)

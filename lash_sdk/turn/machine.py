@@ -13,7 +13,7 @@ that's settling can't be stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from .. import events
@@ -38,12 +38,15 @@ _call, _ask, _pass = maker(ToolCall), maker(AskModel), maker(PassCheckpoint)
 
 
 def advance(
-    turn: Turn, event: events.Event, protocol: TurnProtocol = STANDARD, idle: Container[Phase] = ()
+    turn: Turn,
+    event: events.Event,
+    protocol: TurnProtocol = STANDARD,
+    idle: Callable[[Turn], bool] | None = None,
 ) -> tuple[Turn, tuple[Effect, ...]]:
     """
     Take one event; return the turn after it and what it wants done.
 
-    A phase that is *idle* has nobody to ask: the turn goes through it at once, as if
+    Where the turn has nobody to ask, by *idle*, it goes through the phase at once, as if
     the answer had been that there's nothing to add.
 
     Raises:
@@ -64,7 +67,7 @@ def advance(
     if after.phase not in phases:
         said = f"can't lead from {turn.phase.value} to {after.phase.value}"
         raise ProtocolError(f"{type(event).__name__} {said}")
-    while after.phase in idle:
+    while idle is not None and after.phase in NOTHING_ADDED and idle(after):
         take, nothing = NOTHING_ADDED[after.phase]
         after = take(after, nothing, protocol)
     return after, waits_for(after)
