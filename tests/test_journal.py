@@ -5,7 +5,7 @@ The journal is written behind: what may be done again goes on, what may not wait
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -65,7 +65,7 @@ class Writes(MemoryStore):
 
 
 @contextmanager
-def freed(store: Writes) -> Iterator[None]:
+def freed(store: Writes) -> Generator[None]:
     """
     Let writes come to their end afterwards, also if the test fails.
     """
