@@ -27,7 +27,7 @@ from lash_sdk.messages import Image, Message, Text, ToolCall, ToolResult, assist
 from lash_sdk.outcomes import Finish, Finished, Stopped, StopReason, Success
 from lash_sdk.policy import Limits
 from lash_sdk.protocol import Again, Call, Complete, End, Move
-from lash_sdk.turn import TABLE, Phase, Turn, advance, cancelled, own_ids, waits_for
+from lash_sdk.turn import TABLE, Phase, Turn, advance, begun, cancelled, own_ids, waits_for
 from lash_sdk.usage import Usage
 
 from .golden.generate import FOLDER, PROTOCOLS, SCRIPTS, ending, written
@@ -118,6 +118,18 @@ def test_every_phase_takes_its_events_and_no_other(phase: Phase, name: str) -> N
             advance(turn, event)
     else:
         assert advance(turn, event)[0].phase in row[1]
+
+
+def test_a_turn_begins_as_one_that_is_made() -> None:
+    """
+    A session begins its turns the quick way; a journal makes them, and they must agree.
+    """
+    limits = Limits(iterations=3)
+
+    quick = begun("t", "s", limits, {"asked": 1})
+
+    assert Turn(id="t", session="s", limits=limits, state={"asked": 1}) == quick
+    assert "t/0" == quick.key
 
 
 def test_call_ids_that_are_ours_are_left_as_they_are() -> None:
@@ -670,10 +682,10 @@ def test_a_turn_without_input_is_played_too() -> None:
     """
     A session that is resumed at a user's message needs no other.
     """
-    begun = (lambda turn: InputAccepted(messages=()), prepared())
+    start = (lambda turn: InputAccepted(messages=()), prepared())
 
-    assert Phase.CHECKING is play(*begun, said("hello")).phase
-    assert "empty_response" == play(*begun, said("")).outcome.code  # type: ignore[union-attr]
+    assert Phase.CHECKING is play(*start, said("hello")).phase
+    assert "empty_response" == play(*start, said("")).outcome.code  # type: ignore[union-attr]
 
 
 def test_a_turn_cannot_be_changed() -> None:
@@ -896,12 +908,12 @@ def test_a_turn_knows_what_it_took_from_the_inbox() -> None:
     """
     At its start and at each checkpoint; its commit consumes just that.
     """
-    begun, _ = advance(Turn(id="t"), InputAccepted(messages=(ASK,), inbox=("a",)))
+    started, _ = advance(Turn(id="t"), InputAccepted(messages=(ASK,), inbox=("a",)))
     turn = play(*BEGUN, said("hello"))
     turn = advance(
         turn, CheckpointPassed(key=turn.key, messages=(user("more"),), inbox=("b", "c"))
     )[0]
 
-    assert ("a",) == begun.inbox
+    assert ("a",) == started.inbox
     assert ("b", "c") == turn.inbox
     assert turn == Turn.from_json(turn.to_json())
