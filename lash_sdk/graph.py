@@ -198,9 +198,7 @@ class Graph:
                 forks = True
             index[last := node.id] = len(log)
             log.append(node)
-        if leaf is not None and leaf not in index:
-            raise InvalidHistory(f"no node {leaf!r}")
-        return Graph(log, index, len(log), leaf, forks)
+        return Graph(log, index, len(log), None, forks).at(leaf)
 
     def _own(self) -> tuple[list[Node], dict[str, int]]:
         """Return log and index to add to: new ones, if somebody else grew the shared log."""
@@ -215,8 +213,8 @@ class Graph:
         Raises:
             InvalidHistory: There's no such node.
         """
-        if leaf is not None and leaf not in self:
-            raise InvalidHistory(f"no node {leaf!r}")
+        if leaf is not None:
+            self.node(leaf)
         return Graph(self._log, self._index, self._size, leaf, self._forks)
 
     def node(self, id: str) -> Node:
@@ -239,6 +237,15 @@ class Graph:
             nodes.append(self._log[index[at]])
             at = nodes[-1].parent
         return tuple(reversed(nodes))
+
+    def stands_on(self, id: str) -> bool:
+        """Return whether a node is on the path to the leaf; what's before it isn't looked at."""
+        if id not in self or not self.branched:
+            return id in self
+        at, place = self.leaf, self._index[id]
+        while at is not None and self._index[at] > place:
+            at = self._log[self._index[at]].parent
+        return at == id
 
     def tree(self) -> tuple[Said, ...]:
         """Return the messages of all branches, each under the nearest before it."""

@@ -205,6 +205,28 @@ def test_branching_back_and_forth_keeps_nodes_by_identity() -> None:
     assert "plugin" == back.path()[1].kind
 
 
+def test_whether_a_node_is_on_the_path_is_found_without_what_is_before_it() -> None:
+    """
+    A hook may ask it in each turn: no step of a turn may touch all history.
+    """
+    looked: list[str] = []
+
+    class Index(dict[str, int]):
+        def __getitem__(self, id: str) -> int:
+            looked.append(id)
+            return super().__getitem__(id)
+
+    graph = Graph()
+    for turn in range(100):
+        graph = graph.append(nodes(graph, f"t{turn}"))
+    branch = graph.at("t97:0").append(chain("b", "t97:0", [user("x")]))
+    branch._index = Index(branch._index)
+
+    assert branch.stands_on("t96:0")
+    assert not branch.stands_on("t98:0")
+    assert len(looked) < 20
+
+
 NOTE = Note(plugin="p", type="t", body=None)
 
 
@@ -414,6 +436,8 @@ def test_no_view_is_changed_by_what_others_do(steps: list[tuple[str, int, int]])
             child.parent == (parent.id if parent else None)
             for parent, child in zip((None, *made.path()), made.path(), strict=False)
         )
+        assert path(made) == [id for id in taken if made.stands_on(id)]
+        assert not made.stands_on("never there")
 
 
 # --- history ---------------------------------------------------------------------

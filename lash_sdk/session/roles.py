@@ -137,9 +137,7 @@ class Own:
         live = self._find(session)
         check_pairs(check_values(values))
         graph = live.graph
-        if requires_ancestor is not None and requires_ancestor not in {
-            node.id for node in graph.path()
-        }:
+        if requires_ancestor is not None and not graph.stands_on(requires_ancestor):
             return StaleBranch(required=requires_ancestor, leaf=graph.leaf)
         nodes = [Node.of("", None, value) for value in values]
         if live.aside is None:
