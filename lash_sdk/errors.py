@@ -147,7 +147,7 @@ class OperationMismatch(LashError):
     """
 
     def __init__(self, session: str, operation: str) -> None:
-        why = "was used for something else already; take a new id"
+        why = "was used already, and stands for what it did then; take a new id"
         super().__init__(f"session {session!r}: {operation!r} {why}")
         self.session = session
         self.operation = operation

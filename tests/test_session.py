@@ -18,7 +18,6 @@ from lash_sdk import Lash, Limits, Plugin, Usage, hooks, tool
 from lash_sdk.commits import Commit, Receipt
 from lash_sdk.contexts import CommitContext, ConfigContext, SessionContext, TurnContext
 from lash_sdk.errors import (
-    InvalidHistory,
     InvalidInput,
     ModelError,
     OperationMismatch,
@@ -65,18 +64,64 @@ async def test_a_turns_id_is_used_once() -> None:
     Who uses it again is told so before a model is paid for an answer that can't be kept.
     """
     store = MemoryStore()
-    async with app("one", "two", "three", store=store) as lash:
+    async with app("one", "two", store=store) as lash:
         session = await lash.session("s")
         await session.run("go", turn="t")
         fork = await session.fork(id="f")
         for again in (session, fork):
-            said = f"session '{again.id}': 't' was used for something else already; take a new id"
+            said = f"session '{again.id}': 't' was used already, and stands for what it did"
             for input in ("go", "on"):
                 with pytest.raises(OperationMismatch, match=said):
                     await again.run(input, turn="t")
-        with pytest.raises(InvalidHistory, match="node 't:0' is there already: an id is used once"):
+        with pytest.raises(OperationMismatch, match="session 'other': 't' was used already"):
             await (await lash.session("other")).run("go", turn="t")
-        assert "three" == (await session.run("go", turn="t2")).text
+        assert "two" == (await session.run("go", turn="t2")).text
+
+
+async def test_a_turns_id_that_is_used_meanwhile_runs_no_tool_again() -> None:
+    """
+    Whoever tries once more with the same id wants it done once: in line, by another
+    app, or after another one's turn.
+    """
+    charged: list[int] = []
+
+    @tool
+    async def charge() -> str:
+        """Charge once."""
+        charged.append(1)
+        return "done"
+
+    def answer(request: ModelRequest) -> Reply:
+        last = request.history[-1].role
+        return reply("ok") if last == "tool" else reply(calls=[call("charge")])
+
+    script, store = [answer] * 9, MemoryStore()
+    async with (
+        app(*script, store=store, tools=[charge], on_busy="queue") as ours,
+        app(*script, store=store, tools=[charge], on_busy="queue") as theirs,
+    ):
+        session, stale = await ours.session("s"), await theirs.session("s")
+        twice = await asyncio.gather(
+            *[session.run("go", turn="t") for _ in range(2)], return_exceptions=True
+        )
+        with pytest.raises(OperationMismatch):
+            await stale.run("go", turn="t")
+
+    assert [1] == charged
+    assert ["OperationMismatch", "TurnRecord"] == sorted(type(each).__name__ for each in twice)
+
+
+@pytest.mark.parametrize("turn", ["", "a/b", "a:b", "\ud800", "x" * 129, "/spent"])
+async def test_what_is_no_turns_id_is_refused(turn: str) -> None:
+    """
+    It stands in keys, in ids of nodes and in cursors, and in the kernel's own rows.
+    """
+    async with app("one", "two") as lash:
+        session = await lash.session("s")
+        with pytest.raises(InvalidInput, match="turn: expected 1 to 128 of"):
+            await session.run("go", turn=turn)
+
+        assert "spent" == (await session.run("go", turn="spent")).id
 
 
 async def test_a_turn_that_goes_to_a_fork_keeps_its_id() -> None:

@@ -154,7 +154,8 @@ class Journal(Seam):
             self.flushed = True
         except Exception as error:
             failed = error
-        self._writing = None
+        finally:
+            self._writing = None
         if failed is None and self._made - len(self._rows) < self._asked:
             self._write()
         return failed

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from ..errors import expect
+from ..errors import InvalidInput, expect
 from ..events import SessionEvent
 from ..json import frozen, maker
 from ..messages import Message, UserPart, user
 from ..policy import Durability, OnBusy, OnInterrupted
 from ..ports import Model
 from .output import Output
+
+TURN: Final = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
+"""What a turn's id may be; the kernel's own words in its place have other characters."""
 
 
 @frozen
@@ -85,6 +89,10 @@ def asked(
         expect(str | list | tuple, input=input)
     if instructions is not None:
         expect(str, instructions=instructions)
+    if turn is not None:
+        expect(str, turn=turn)
+        if not TURN.fullmatch(turn):
+            raise InvalidInput(f"turn: expected 1 to 128 of A-Z a-z 0-9 _ . ~ -, found {turn!r}")
     return _ask(
         message=user(input),
         turn=turn,

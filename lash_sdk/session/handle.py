@@ -8,7 +8,7 @@ from typing import Any
 
 from ..commits import Receipt
 from ..dispatch.toolbox import ToolState
-from ..errors import InvalidInput, OperationMismatch, SessionBusy, expect
+from ..errors import InvalidInput, SessionBusy, expect
 from ..graph import Content
 from ..json import Json
 from ..messages import UserPart, user
@@ -47,11 +47,11 @@ class Session(View):
 
         *output* is a pydantic model that the answer must fit; `record.value`
         then holds an instance. *model* and *instructions* are for this turn, and
-        *turn* is its id, for who made it up: it must never be used twice.
+        *turn* is its id, for who made it up: no turn of the store may have had it.
 
         Raises:
             InvalidInput: The input is empty, or the model isn't known.
-            OperationMismatch: The session has a turn of that id.
+            OperationMismatch: A turn had that id; nothing was run.
             SessionBusy: A turn is running and `on_busy` is "reject".
             TurnInterrupted: One never finished and `on_interrupted` is "refuse".
             ModelError: The model failed; the turn is committed as stopped, with
@@ -290,10 +290,6 @@ class Session(View):
 
     def _run(self, lane: Lane, ask: Ask) -> Coroutine[Any, Any, TurnRecord]:
         """Return the record of a turn, when awaited; elsewhere it runs only if that may be."""
-        if ask.turn is not None:
-            expect(str, turn=ask.turn)
-            if f"{ask.turn}:0" in lane.live.graph:
-                raise OperationMismatch(self.id, ask.turn)
         roles = lane.live.roles
         if lane.rules.on_busy != "fork" and (roles is None or roles.manager is None):
             return lane.run(ask)

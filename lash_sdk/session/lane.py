@@ -11,7 +11,14 @@ from dataclasses import replace
 
 from ..dispatch.aside import Aside
 from ..dispatch.live import OPEN, Live
-from ..errors import LashError, RevisionConflict, SessionBusy, StoreError, TurnInterrupted
+from ..errors import (
+    LashError,
+    OperationMismatch,
+    RevisionConflict,
+    SessionBusy,
+    StoreError,
+    TurnInterrupted,
+)
 from ..events import InputAccepted
 from ..journal import Began, Closing, Deed, Journal
 from ..json import maker
@@ -69,11 +76,12 @@ class Lane:
 
         Raises:
             SessionBusy: A turn is running, and the app's policy isn't to wait.
+            OperationMismatch: A turn had the id that this one was given.
             TurnInterrupted: One never finished, and the policy isn't to resume.
             ModelError: The model failed; the turn is committed as stopped.
             LashError: Nothing was committed; the session is as it was.
         """
-        live, queues = self.live, self.rules.on_busy == "queue"
+        live, queues, given = self.live, self.rules.on_busy == "queue", ask.turn
         place = unwatch = None
         try:
             claim = await self.door.enter(politely=queues)
@@ -85,6 +93,8 @@ class Lane:
         try:
             if claim is not None and claim.unfinished:
                 await self._clear_up(claim)
+            if given is not None and await live.store.node(f"{given}:0") is not None:
+                raise OperationMismatch(live.id, given)
             waits = live.store.may_wait(live.id) if claim is None else claim.waiting
             keys, sent = await take_in(live, ask.turn, self.door.waiting) if waits else ((), ())
             event = _accepted(messages=(*sent, ask.message), inbox=keys)
