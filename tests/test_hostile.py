@@ -98,7 +98,7 @@ PLANTED: Final[dict[str, tuple[Any, str, Callable[..., Any], str, str]]] = {
         "on_usage",
         "F13 sleeps on the loop",
     ),
-    "nonsense is taken": (Each, "checked", lambda self, v: v, "provide_prompt", "F15 a number"),
+    "nonsense is taken": (Each, "check", lambda self, v: None, "provide_prompt", "F15 a number"),
 }
 
 
