@@ -31,15 +31,16 @@ class Context:
 
     def __init__(self, instances: tuple[object, ...]) -> None:
         self.instances = instances
-        self.scope = Scope()
+        self.scope = Scope(instances)
         self.session_id = "benchmark"
 
 
 class Scope:
     """A session without faults."""
 
-    def __init__(self) -> None:
+    def __init__(self, instances: tuple[object, ...]) -> None:
         self.faults = Faults()
+        self.instances = instances
 
 
 def ask(ctx: Any) -> int:  # type: ignore[empty-body]

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from typing import Final
 
 from ..dispatch.live import Live
@@ -37,7 +36,7 @@ class Feed:
         self._events: deque[SessionEvent] = deque(maxlen=BUFFER)
         self._observers = 0
         self._stop: Callable[[], None] | None = None
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: set[asyncio.Future[None]] = set()
 
     def enter(self) -> None:
         """Take in one who observes."""
@@ -64,32 +63,30 @@ class Feed:
         self._rest()
         self.wake()
 
-    def after(self, at: int) -> list[tuple[int, SessionEvent]]:
-        """Return the events from number *at* on, each after the number to go on with."""
+    def after(self, at: int) -> tuple[int, SessionEvent] | None:
+        """Return the event numbered *at* and the number to go on with, if there's one."""
         first = self.next - len(self._events)
-        gap: list[tuple[int, SessionEvent]] = []
         if at < first:
-            gap, at = [(first, Gap(dropped=first - at))], first
-        return gap + list(enumerate(islice(self._events, at - first, None), at + 1))
+            return first, Gap(dropped=first - at)
+        return (at + 1, self._events[at - first]) if at < self.next else None
 
     def wake(self) -> None:
         """Let whoever waits look again."""
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)
-        self._waiting.clear()
 
     def woken(self) -> asyncio.Future[None]:
         """Return what's done once there's something to look at."""
-        waiting = self._live.loop.create_future()
-        self._waiting.append(waiting)
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiting)
+        waiting.add_done_callback(self._waiting.discard)
         return waiting
 
     def _take(self, event: SessionEvent) -> None:
         self._events.append(event)
         self.next += 1
-        if self._waiting:
-            self.wake()
+        self.wake()
 
     def _rest(self) -> None:
         if self._stop is not None and not self._observers and self.base is None:

@@ -11,7 +11,7 @@ from ..commits import Head
 from ..errors import InvalidInput
 from ..events import Gap, SessionEvent, TurnEnded
 from ..graph import Node
-from ..json import frozen, maker
+from ..json import frozen
 from ..usage import UsageRow
 from .lane import Lane
 from .snapshot import Snapshot, snapshot
@@ -49,8 +49,6 @@ class Seen:
     event: Snapshot | Committed | SessionEvent
 
 
-_seen: Final = maker(Seen)
-
 Sights: TypeAlias = AsyncGenerator[Seen, None]
 
 
@@ -63,7 +61,6 @@ class Observer:
         self._revision = 0
         self._turn = ""
         self._at = 0
-        self._moving: asyncio.Task[None] | None = None  # done once the store's head has moved
 
     async def run(self, cursor: str | None) -> Sights:
         """
@@ -80,18 +77,12 @@ class Observer:
             if (first := await self._start(cursor)) is not None:
                 yield first
             moved = True
-            for _, event in feed.after(self._at - 1)[:1]:  # whose commit isn't seen yet
-                async for seen in self._of(event):
+            if (before := feed.after(self._at - 1)) is not None:  # whose commit isn't seen yet
+                async for seen in self._of(before[1]):
                     yield seen
             while True:
-                while self._at < feed.next:
-                    for at, event in feed.after(self._at):
-                        self._at, ends = at, isinstance(event, TurnEnded)
-                        self._turn = "" if ends else getattr(event, "turn", self._turn)
-                        yield self._seen(event)
-                        if ends:
-                            async for seen in self._of(event):
-                                yield seen
+                async for seen in self._live():
+                    yield seen
                 base = feed.base
                 if moved or (lane.live.revision if base is None else base) > self._revision:
                     async for seen in self._commits(base):
@@ -103,8 +94,6 @@ class Observer:
                 else:
                     moved = await self._wait()
         finally:
-            if self._moving is not None:
-                self._moving.cancel()
             feed.leave()
 
     async def _start(self, cursor: str | None) -> Seen | None:
@@ -123,6 +112,15 @@ class Observer:
             return None
         self._at = feed.next
         return self._seen(Gap(dropped=0, kind="unseen"))
+
+    async def _live(self) -> Sights:
+        """Yield live events; after a turn's end its commit."""
+        while step := self._feed.after(self._at):
+            self._at, event = step
+            self._turn = "" if isinstance(event, TurnEnded) else getattr(event, "turn", self._turn)
+            yield self._seen(event)
+            async for seen in self._of(event):
+                yield seen
 
     async def _of(self, event: SessionEvent) -> Sights:
         """Yield the commit of a turn, if *event* is its end, after those before it."""
@@ -151,17 +149,21 @@ class Observer:
 
     async def _wait(self) -> bool:
         """Return once there may be more; whether it's the store that told so."""
-        live, feed = self._lane.live, self._feed
-        if self._moving is None:
-            self._moving = asyncio.create_task(live.store.moved(live.id, self._revision))
-            self._moving.add_done_callback(lambda _moved: feed.wake())
-        if not (moving := self._moving).done():  # it may be while nobody waits here
-            await feed.woken()
-        if moved := moving.done():
-            self._moving = None
-            moving.result()
-        return moved
+        live = self._lane.live
+        if self._feed.base is not None:
+            await self._feed.woken()
+            return False
+        here = self._feed.woken()
+        there = asyncio.create_task(live.store.moved(live.id, self._revision))
+        try:
+            await asyncio.wait((here, there), return_when=asyncio.FIRST_COMPLETED)
+            if there.done():
+                there.result()
+            return there.done()
+        finally:
+            here.cancel()
+            there.cancel()
 
     def _seen(self, event: Snapshot | Committed | SessionEvent) -> Seen:
         cursor = f"{self._revision}/{self._turn or ''}/{self._feed.id}.{self._at}"
-        return _seen(cursor=cursor, event=event)
+        return Seen(cursor=cursor, event=event)

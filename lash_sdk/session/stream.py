@@ -122,13 +122,15 @@ async def _closed(watch: Callable[[SessionEvent], None]) -> TurnRecord:
     raise InvalidInput("the stream was closed before its turn began")
 
 
-def guarded(listener: Callable[[SessionEvent], None], id: str) -> Callable[[SessionEvent], None]:
+def guarded(
+    listener: Callable[[SessionEvent], None], session: str
+) -> Callable[[SessionEvent], None]:
     """Return *listener* so that what it raises is logged."""
 
     def listen(event: SessionEvent) -> None:
         try:
             listener(event)
         except Exception:
-            log.exception("a listener of session %r failed", id)
+            log.exception("a listener of session %r failed", session)
 
     return listen
