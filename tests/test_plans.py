@@ -397,13 +397,14 @@ async def test_a_transform_of_the_wrong_type_is_blamed_on_its_stage(wrong: objec
     assert [()] == seen
 
 
-async def test_a_directives_hook_must_return_a_list() -> None:
+@pytest.mark.parametrize("answer", [EmitTrace(name="x"), "", 0, False, {}])
+async def test_a_directives_hook_must_return_a_list(answer: object) -> None:
     """
-    One directive without its list would be iterated into nonsense.
+    One directive without its list would be iterated into nonsense, and what's empty is no list.
     """
 
     def one(self: Plugin, ctx: Any) -> Any:
-        return EmitTrace(name="x")
+        return answer
 
     found = registry(plugin("a", before_turn=one))
     with pytest.raises(PluginFault, match="expected a list of directives") as caught:

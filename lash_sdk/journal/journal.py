@@ -68,7 +68,8 @@ class Journal(Seam):
         self._left = {(r.key, r.kind): at for at, r in enumerate(past) if r.kind != facts.DEED}
         self._applied = 0
         self._rows: list[JournalRow] = []
-        self._made = self._asked = self._tried = 0  # counts of rows
+        # counts of rows: recorded, to be written without waiting for more, and of the newest write
+        self._made = self._asked = self._tried = 0
         self._writing: _Write | None = None
 
     @property
@@ -91,6 +92,7 @@ class Journal(Seam):
         outside = type(effect) in self._outside
         if outside and self._rows:
             self._write()
+            # a model is asked while the write goes on: one pass of the loop lets it begin
             await (asyncio.sleep(0) if isinstance(effect, AskModel) else self.flush())
         event = await do(effect)
         if not isinstance(effect, (CallTools, WriteCommit)) and (
@@ -131,11 +133,16 @@ class Journal(Seam):
                 raise error
 
     async def settled(self) -> None:
-        """Return once no write is on its way, also if cancelled; no call is begun any more."""
+        """
+        Return once no write is on its way, also if cancelled; no call is begun any more.
+
+        Intents that aren't durable are dropped, for their calls never were. Nobody may wait
+        for rows after that: the counts still have them.
+        """
         while self._writing is not None:
             with suppress(asyncio.CancelledError):  # it's counted all the same
                 await self._writing
-        self._rows = [row for row in self._rows if row.kind != facts.INTENT]  # those never were
+        self._rows = [row for row in self._rows if row.kind != facts.INTENT]
 
     def _write(self) -> _Write:
         """Return the write that's on its way; it begins in the loop's next pass."""

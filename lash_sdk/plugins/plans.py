@@ -183,10 +183,10 @@ def _asking(each: Each) -> Callable[..., Coroutine[Any, Any, tuple[Directives, i
                     found = await found
                     if late:
                         each.deadline.check(ctx)
+                if not isinstance(found, (list, tuple, type(None))):
+                    raise TypeError(f"expected a list of directives, found {found!r}")
                 if not found:
                     continue
-                if not isinstance(found, (list, tuple)):
-                    raise TypeError(f"expected a list of directives, found {found!r}")
             except BaseException as error:
                 fault = each.failed(ctx, impl, error)
                 raise fault from fault.__cause__
@@ -226,10 +226,10 @@ def _gate(each: Each) -> Any:
                 value = each.isolated(ctx, impl, error)
             if value is None:
                 continue
-            if first:
-                return plugin, value
             if strongest is None or value.strength > strongest[1].strength:
                 strongest = (plugin, value)
+            if first:
+                break
         if calls is not None:
             calls.discard(ctx)
         return strongest

@@ -12,7 +12,7 @@ from ..json import frozen
 from ..ports import JournalRow, Store
 from ..usage import UsageRow
 
-SPENT = "/spent"
+SPENT = "/spent"  # no turn's id: see `asks.TURN`
 """Stands for a turn in the journal, for rows of what was spent outside of any."""
 
 
